@@ -1,0 +1,1 @@
+"""The models of tinyllm in PyTorch, written the way torch users write them; nothing here imports tinyllm."""

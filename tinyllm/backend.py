@@ -1,0 +1,50 @@
+"""Where the numbers live: numpy on the CPU, cupy on an NVIDIA GPU. The data decides, never a global switch."""
+
+import sys
+
+import numpy as np
+
+BACKENDS = ("numpy", "cupy")
+
+
+def _library(x):
+    return type(x).__module__.partition(".")[0]
+
+
+def array_module(x):
+    """The library that made array x: `xp = array_module(x)`, then `xp.exp(x)` runs where x lives."""
+    return np if isinstance(x, np.ndarray) else sys.modules[_library(x)]
+
+
+def is_array(x):
+    """Whether x is an array of some backend (and not a number, list or Tensor)."""
+    return isinstance(x, np.ndarray) or (_library(x) in BACKENDS and not isinstance(x, np.generic))
+
+
+def to_numpy(x):
+    """x as a numpy array: itself where it is one already, else copied from the GPU."""
+    return np.asarray(x) if array_module(x) is np else x.get()
+
+
+def to(x, backend):
+    """x as an array of `backend`, "numpy" or "cupy": itself where it lives there already, else a copy."""
+    if backend == "numpy":
+        return to_numpy(x)
+    if backend == "cupy":
+        try:
+            import cupy
+        except ImportError as error:
+            raise ImportError("backend 'cupy' needs cupy: pip install 'tinyllm-numpy[cuda]'") from error
+        return cupy.asarray(x)
+    raise ValueError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
+
+
+def check_ids(ids, size, what):
+    """Raise where an id is outside 0 … size − 1. numpy would let −1 wrap to the last row in silence, cupy any id.
+
+    Only ids on the host are read: looking at a GPU array would make the CPU wait for the GPU,
+    so a loader checks its ids here before they go there.
+    """
+    if array_module(ids) is np and ids.size and (ids.min() < 0 or ids.max() >= size):
+        bad = ids[(ids < 0) | (ids >= size)].reshape(-1)[0]
+        raise IndexError(f"{what} {bad} is outside 0 … {size - 1}")

@@ -1,0 +1,64 @@
+"""Tensors from nothing, from lists and from arrays, as torch makes them: float32 unless told otherwise."""
+
+import numpy as np
+
+from .autograd import Tensor
+from .random import generator
+
+
+def _shape(sizes):
+    """The shape in zeros(2, 3) and in zeros((2, 3))."""
+    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+
+
+def tensor(data, dtype=None, requires_grad=False):
+    """A copy of data (numbers, nested lists, an array); lists of fractions become float32, arrays keep their dtype."""
+    like = Tensor(data, dtype=dtype)
+    return Tensor(like.data.copy(), requires_grad)
+
+
+def from_numpy(array):
+    """A tensor that shares its memory with a numpy array: what is written to one shows in the other."""
+    return Tensor(array)
+
+
+def zeros(*shape, dtype="float32", requires_grad=False):
+    return Tensor(np.zeros(_shape(shape), dtype), requires_grad)
+
+
+def ones(*shape, dtype="float32", requires_grad=False):
+    return Tensor(np.ones(_shape(shape), dtype), requires_grad)
+
+
+def full(shape, value, dtype=None, requires_grad=False):
+    """`value` everywhere; its own kind (float32, int64, bool) unless a dtype is given."""
+    return Tensor(np.full(shape, Tensor(value).data, dtype), requires_grad)
+
+
+def eye(n, m=None, dtype="float32", requires_grad=False):
+    return Tensor(np.eye(n, m, dtype=dtype), requires_grad)
+
+
+def arange(start, end=None, step=1, dtype=None, requires_grad=False):
+    """start, start + step, … below end; arange(n) counts from 0. Integers give int64, fractions float32."""
+    start, end = (0, start) if end is None else (start, end)
+    values = np.arange(start, end, step)
+    return Tensor(values.astype(np.float32) if values.dtype == np.float64 else values, requires_grad, dtype)
+
+
+def rand(*shape, dtype="float32", requires_grad=False):
+    """Uniform in [0, 1), from the generator that `manual_seed` seeds."""
+    return Tensor(generator().random(_shape(shape)).astype(dtype), requires_grad)
+
+
+def randn(*shape, dtype="float32", requires_grad=False):
+    """Normal with mean 0 and variance 1, from the generator that `manual_seed` seeds."""
+    return Tensor(generator().standard_normal(_shape(shape)).astype(dtype), requires_grad)
+
+
+def zeros_like(x):
+    return zeros(x.shape, dtype=x.dtype)
+
+
+def ones_like(x):
+    return ones(x.shape, dtype=x.dtype)

@@ -1,0 +1,69 @@
+"""GPT-2 (Radford et al. 2019), with its options and Hugging Face's names."""
+
+import math
+from dataclasses import dataclass
+
+from .. import nn
+from ..random import draw_from
+from ..tensor import Tensor
+from .language_model import LanguageModel
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    vocab_size: int = 65
+    block_size: int = 64  # the longest sequence: how far it can look back
+    n_layer: int = 4
+    n_head: int = 4
+    n_embd: int = 128
+    dropout: float = 0.0
+    bias: bool = True  # in linear layers and layer norms, as GPT-2 has it; False is a bit better and faster
+    qkv_bias: bool | None = None  # in the projection to q, k and v; None: as bias
+    tie_weights: bool = True  # the output layer is the token embedding
+
+    def __post_init__(self):
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
+
+
+class GPT(LanguageModel):
+    """Token and position embeddings, n_layer blocks, a last layer norm, and a score for every token of the vocabulary.
+
+    ids (B, T) integers, T ≤ block_size  ->  logits (B, T, V)
+    """
+
+    def __init__(self, config, seed=0, dtype="float32"):
+        self.config = config
+        V, T, C = config.vocab_size, config.block_size, config.n_embd
+        # each block adds to x twice: smaller steps, so that the sum of 2·n_layer of them does not grow with depth
+        std = 0.02 / math.sqrt(2 * config.n_layer)
+        with draw_from(seed):
+            self.wte = nn.Embedding(V, C, std=0.02)
+            self.wpe = nn.Embedding(T, C, std=0.02)
+            self.drop = nn.Dropout(config.dropout)
+            self.h = nn.ModuleList(
+                nn.Block(C, config.n_head, config.dropout, config.bias, config.qkv_bias, std)
+                for _ in range(config.n_layer)
+            )
+            self.ln_f = nn.LayerNorm(C, bias=config.bias)
+            head = self.wte.weight if config.tie_weights else nn.init.normal((V, C), std=0.02)
+            self.lm_head = nn.Linear(C, V, bias=False, weight=head)
+        self.to(dtype)
+
+    @property
+    def block_size(self):
+        return self.config.block_size
+
+    def forward(self, ids):
+        ids = ids if isinstance(ids, Tensor) else Tensor(ids)
+        if ids.ndim != 2 or not 1 <= ids.shape[1] <= self.block_size:
+            raise ValueError(f"GPT: ids must be (B, T) with 1 ≤ T ≤ block_size={self.block_size}, got {ids.shape}")
+        B, T = ids.shape
+        x = self.wte(ids) + self.wpe.weight[:T]  # (B, T, C): what each token is, and where it stands
+        x = self.drop(x)
+        for block in self.h:
+            x = block(x)
+        x = self.ln_f(x)
+        return self.lm_head(x)  # (B, T, V)

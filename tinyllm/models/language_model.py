@@ -1,0 +1,25 @@
+"""What every model here is: ids in, scores of the next token out."""
+
+from .. import nn, ops
+from ..generation.generate import generate
+from ..tensor import Tensor
+
+
+class LanguageModel(nn.Module):
+    """A Module whose forward is ids (B, T) integers -> logits (B, T, V), with a `block_size` it can look back."""
+
+    def loss(self, ids, targets):
+        """Mean cross-entropy of the next tokens: every position is an example of its own; targets of −100 are ignored.
+
+        ids (B, T) integers  targets (B, T) integers  ->  loss ()
+        """
+        logits = self(ids)
+        targets = targets if isinstance(targets, Tensor) else Tensor(targets)
+        return ops.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
+
+    def generate(self, ids, max_new_tokens=100, temperature=1.0, top_k=None, top_p=None, seed=0):
+        """The ids (T,) or (B, T) with max_new_tokens more, drawn one after the other; temperature 0 is greedy.
+
+        ids (B, T) integers  ->  ids (B, T + max_new_tokens) integers
+        """
+        return generate(self, ids, max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)

@@ -1,0 +1,15 @@
+"""Layers: an op and its parameters. Names and meanings are torch's; `nn.functional` holds the ops under torch's names."""
+
+from . import functional, init
+from .activation import GELU, ReLU, Sigmoid, Tanh
+from .attention import CausalSelfAttention
+from .block import Block
+from .dropout import Dropout
+from .embedding import Embedding
+from .layer_norm import LayerNorm
+from .linear import Conv1D, Linear
+from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from .mlp import MLP
+from .module import Module, ModuleList, Parameter, Sequential
+
+__all__ = [name for name in dir() if name[0].isupper()] + ["functional", "init"]

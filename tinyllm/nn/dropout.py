@@ -1,0 +1,28 @@
+"""Dropout: in training, each element is dropped with probability p."""
+
+from .. import ops
+from ..backend import array_module
+from ..random import dropout_stream
+from .module import Module
+
+
+class Dropout(Module):
+    """In training y = x · keep / (1 − p) with a fresh mask each time (see `random.dropout_step`), else y = x."""
+
+    def __init__(self, p=0.5):
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout must be a probability from 0 to below 1, not {p}")
+        self.p = p
+
+    def mask(self, shape, like):
+        """keep (shape) bool beside the tensor `like`; None where nothing is dropped."""
+        if not self.training or self.p == 0:
+            return None
+        return dropout_stream().keep(shape, self.p, xp=array_module(like.data))
+
+    def forward(self, x):
+        keep = self.mask(x.shape, like=x)
+        return x if keep is None else ops.dropout(x, keep, p=self.p)
+
+    def extra_repr(self):
+        return f"{self.p}"

@@ -1,0 +1,157 @@
+"""Module: a function with parameters, made of smaller ones. Attributes are the tree; nothing is registered."""
+
+import numpy as np
+
+from .. import backend
+from ..tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A tensor that an optimizer moves."""
+
+    __slots__ = ()
+
+    def __init__(self, data, requires_grad=True):
+        super().__init__(data, requires_grad)
+
+
+class Module:
+    """Subclass it, set Parameters and Modules as attributes in __init__, write `forward`, and call the object."""
+
+    training = True
+
+    def forward(self, *inputs):
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def __call__(self, *inputs, **options):
+        return self.forward(*inputs, **options)
+
+    # the tree
+
+    def named_children(self):
+        """(name, module) for each module that is an attribute of this one."""
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+
+    def named_modules(self, prefix=""):
+        """(path, module) for this module and everything below it: ("h.0.attn", CausalSelfAttention(…))."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def modules(self):
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(self):
+        """(path, parameter), each parameter once: a tied one has the name under which it comes first."""
+        seen = set()
+        for path, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and value not in seen:
+                    seen.add(value)
+                    yield f"{path}.{name}" if path else name, value
+
+    def parameters(self):
+        return (parameter for _, parameter in self.named_parameters())
+
+    # what can be done to all of it
+
+    def train(self, mode=True):
+        """Training mode: dropout drops. `eval()` is the opposite."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self):
+        return self.train(False)
+
+    def zero_grad(self):
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def requires_grad_(self, requires_grad=True):
+        """Freeze all parameters (False) or let them learn."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def to(self, target):
+        """Move all parameters to a backend ("numpy", "cupy") or a dtype ("float32", "float64"), in place."""
+        for parameter in self.parameters():
+            parameter.data = Tensor(parameter.data).to(target).data
+            parameter.grad = None
+        return self
+
+    def state_dict(self):
+        """{path: a copy of the array} of every parameter."""
+        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state_dict):
+        """Set every parameter from {path: array or tensor}; names or shapes that do not fit are listed, none is set."""
+        parameters = dict(self.named_parameters())
+        arrays = {name: v.data if isinstance(v, Tensor) else v for name, v in state_dict.items()}
+        arrays = {name: v if backend.is_array(v) else np.asarray(v) for name, v in arrays.items()}
+        problems = [f"missing {name} {parameters[name].shape}" for name in parameters if name not in arrays]
+        problems += [f"unexpected {name} {arrays[name].shape}" for name in arrays if name not in parameters]
+        problems += [
+            f"{name} is {arrays[name].shape}, must be {p.shape}"
+            for name, p in parameters.items()
+            if name in arrays and arrays[name].shape != p.shape
+        ]
+        if problems:
+            raise ValueError(f"the weights do not fit {type(self).__name__}: " + "; ".join(problems))
+        for name, parameter in parameters.items():
+            home = "numpy" if backend.array_module(parameter.data) is np else "cupy"
+            parameter.data = backend.to(arrays[name], home).astype(parameter.dtype)  # astype copies
+
+    # what it looks like
+
+    def extra_repr(self):
+        """What stands in the brackets of this module's repr: its sizes and options."""
+        return ""
+
+    def _tree(self, name, depth, seen):
+        """The lines of the repr: each parameter with its shape, each module with the number of its parameters."""
+        indent = "  " * depth
+        sizes = []
+        for key, value in vars(self).items():
+            if isinstance(value, Parameter):
+                sizes.append(f"{key} {value.shape}" + (" tied" if value in seen else ""))
+                seen.add(value)
+        head = f"{indent}{name}{type(self).__name__}({self.extra_repr()})"
+        count = sum(p.data.size for p in self.parameters())
+        lines = [f"{head:<48} {count:>13,}  {', '.join(sizes)}".rstrip() if count else head]
+        for key, child in self.named_children():
+            lines += child._tree(f"({key}): ", depth + 1, seen)
+        return lines
+
+    def __repr__(self):
+        return "\n".join(self._tree("", 0, set()))
+
+
+class ModuleList(Module):
+    """Modules in a row, named 0, 1, …"""
+
+    def __init__(self, modules):
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
+
+    def __iter__(self):
+        return (module for _, module in self.named_children())
+
+    def __len__(self):
+        return len(self.named_children())
+
+    def __getitem__(self, i):
+        return list(self)[i]
+
+
+class Sequential(ModuleList):
+    """Modules applied one after the other: Sequential(Linear(10, 5), ReLU(), Linear(5, 1))."""
+
+    def __init__(self, *modules):
+        super().__init__(modules)
+
+    def forward(self, x):
+        for module in self:
+            x = module(x)
+        return x

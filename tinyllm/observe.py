@@ -1,0 +1,58 @@
+"""What holds here and now: whether ops are recorded for backward, and who listens.
+
+An Observer hears every op that runs, every gradient that arrives, every clip and every update. Nothing is paid
+when nobody listens. The mode belongs to the context (thread, task), so two threads can differ.
+"""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+
+class Observer:
+    """Override what you want to hear. Arrays are the engine's own: look, copy if you keep them, never write."""
+
+    def op_ran(self, op, inputs, options, output, saved):
+        """An op made Tensor `output` from Tensors `inputs`; its forward remembered the tuple `saved`."""
+
+    def backward_ran(self, node, dy, grads):
+        """The backward of `node` turned the upstream gradient dy into one gradient an input (None: not needed)."""
+
+    def gradient_added(self, target, before, share, after):
+        """before + share = after, at a Node or a leaf Tensor; `before` is None for the first share."""
+
+    def gradients_clipped(self, norm, max_norm, scale):
+        """All gradients, whose joint length was `norm`, were multiplied by `scale`."""
+
+    def parameter_updated(self, parameter, before, state):
+        """An optimizer step moved `parameter.data` away from `before`; `state` is what it remembers of it."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    recording: bool = True
+    observers: tuple[Observer, ...] = ()
+
+
+MODE = ContextVar("tinyllm.mode", default=Mode())
+
+
+@contextmanager
+def _mode(**changes):
+    token = MODE.set(replace(MODE.get(), **changes))
+    try:
+        yield
+    finally:
+        MODE.reset(token)
+
+
+def no_grad():
+    """`with no_grad():` or `@no_grad()`: ops run without being recorded, so nothing is kept for a backward."""
+    return _mode(recording=False)
+
+
+@contextmanager
+def observe(observer):
+    """`with observe(listener):` tells listener (an Observer) what happens inside."""
+    with _mode(observers=(*MODE.get().observers, observer)):
+        yield observer

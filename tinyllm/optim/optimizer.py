@@ -1,0 +1,46 @@
+"""What the optimizers share: groups of parameters with their options, and a state for each parameter."""
+
+from ..autograd import Tensor
+from ..observe import MODE
+
+
+class Optimizer:
+    """params: tensors, (name, tensor) pairs, or groups {"params": …, option: value} as in torch."""
+
+    def __init__(self, params, **defaults):
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{type(self).__name__} got no parameters")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        self.param_groups = []
+        for group in groups:
+            unknown = set(group) - {"params", *defaults}
+            if unknown:
+                raise ValueError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}; "
+                                 f"its options are {', '.join(defaults)}")
+            tensors = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            self.param_groups.append({**defaults, **group, "params": [p[1] if isinstance(p, tuple) else p for p in tensors]})
+        listed = [p for group in self.param_groups for p in group["params"]]
+        if len({id(p) for p in listed}) < len(listed):
+            raise ValueError("a parameter is listed twice and would be moved twice; "
+                             "model.parameters() gives tied weights once")
+        self.state = {p: self.initial_state(p.data) for p in listed}
+
+    def zero_grad(self):
+        """Forget the gradients, so that the next backward starts from none."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def step(self):
+        """Move every parameter that has a gradient."""
+        observers = MODE.get().observers
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                before = p.data
+                p.data = self.update(p.data, p.grad, self.state[p], group)
+                for observer in observers:
+                    observer.parameter_updated(p, before, self.state[p])
