@@ -80,7 +80,7 @@ COMMON = {
     "transpose": lambda case: {case.options[a] % case.inputs[0].ndim - case.inputs[0].ndim for a in ("axis0", "axis1")}
     == {-1, -2},
     "permute": lambda case: [axis % 2 for axis in case.options["axes"]] == [1, 0],
-    "broadcast_to": lambda case: len(case.options["shape"]) == 2 and case.inputs[0].shape[:-1] == (1,),
+    "broadcast_to": lambda case: len(case.options["shape"]) == 2 and case.inputs[0].shape == (1, case.options["shape"][1]),
     "getitem": lambda case: isinstance(case.options["index"], slice)
     or (isinstance(case.options["index"], np.ndarray) and case.options["index"].ndim == 1),
     "cat": lambda case: case.options["axis"] in (0, -case.inputs[0].ndim),

@@ -18,7 +18,7 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
 
     ids (B, T) integers  ->  ids (B, T + max_new_tokens) integers
     """
-    _check(max_new_tokens, temperature, top_k, top_p)
+    _check(max_new_tokens, temperature, top_k, top_p, seed)
     ids = to_numpy((ids if isinstance(ids, Tensor) else Tensor(ids)).data)
     rows = np.atleast_2d(ids).astype(np.int64)
     if rows.size == 0:
@@ -51,9 +51,11 @@ def next_token(logits, u, temperature, top_k, top_p):
     return sampling.sample(logits, u)
 
 
-def _check(max_new_tokens, temperature, top_k, top_p):
+def _check(max_new_tokens, temperature, top_k, top_p, seed):
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens must be 0 or more, not {max_new_tokens}")
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, not {seed}")
     if not (temperature >= 0 and math.isfinite(temperature)):
         raise ValueError(f"temperature must be 0 (greedy) or a positive number, not {temperature}")
     if top_k is not None and top_k < 1:

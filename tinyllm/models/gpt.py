@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .. import nn
 from ..random import draw_from
 from ..tensor import Tensor
+from . import pretrained
 from .language_model import LanguageModel
 
 
@@ -67,3 +68,15 @@ class GPT(LanguageModel):
             x = block(x)
         x = self.ln_f(x)
         return self.lm_head(x)  # (B, T, V)
+
+    def save_pretrained(self, directory):
+        """Write config.json and model.safetensors, in Hugging Face's form."""
+        pretrained.save(self, directory)
+
+    @classmethod
+    def from_pretrained(cls, directory):
+        """The model that `save_pretrained` wrote."""
+        config, arrays = pretrained.load(directory)
+        model = cls(GPTConfig(**config), dtype=str(arrays["wte.weight"].dtype))
+        model.load_state_dict(arrays)
+        return model

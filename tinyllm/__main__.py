@@ -1,0 +1,5 @@
+"""`python -m tinyllm` is `tinyllm`."""
+
+from .cli import main
+
+main()

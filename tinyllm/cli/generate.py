@@ -1,0 +1,44 @@
+"""`tinyllm generate`"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def generate(
+    run: Annotated[Path, Parameter(name="RUN")],
+    /,
+    *,
+    prompt: str = "\n",
+    max_new_tokens: int = 500,
+    temperature: float = 0.8,
+    top_k: int = 40,
+    top_p: float = 0.95,
+    seed: int = 0,
+):
+    """Let a trained model continue a text.
+
+    Parameters
+    ----------
+    run
+        Folder of a run, as `tinyllm train` leaves it.
+    prompt
+        Text to continue.
+    max_new_tokens
+        How many tokens to add.
+    temperature
+        Below 1 likely tokens gain, above 1 unlikely ones; 0 always takes the likeliest.
+    top_k
+        Draw from the k likeliest tokens only; as many as the vocabulary has is no limit.
+    top_p
+        Draw from the fewest tokens that have this probability together; 1 is no limit.
+    seed
+        The same seed gives the same text.
+    """
+    from ..training.run import load_run
+
+    model, tokenizer = load_run(run)
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    ids = model.generate(tokenizer.encode(prompt), max_new_tokens, **options)
+    print(tokenizer.decode(ids))

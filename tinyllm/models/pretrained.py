@@ -1,0 +1,51 @@
+"""A GPT on disk: config.json and model.safetensors, as Hugging Face's GPT-2 has them."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ..backend import to_numpy
+
+# our name -> Hugging Face's; the three without one there are kept under ours
+NAMES = {
+    "vocab_size": "vocab_size",
+    "block_size": "n_positions",
+    "n_layer": "n_layer",
+    "n_head": "n_head",
+    "n_embd": "n_embd",
+    "dropout": "resid_pdrop",
+    "tie_weights": "tie_word_embeddings",
+    "bias": "bias",
+    "qkv_bias": "qkv_bias",
+}
+
+
+def save(model, directory):
+    """Write config.json and model.safetensors; a folder that is there keeps its other files."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    config = {theirs: getattr(model.config, ours) for ours, theirs in NAMES.items()}
+    config |= {"embd_pdrop": model.config.dropout, "attn_pdrop": model.config.dropout}
+    config |= {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
+    config |= {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5}
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    arrays = {name: to_numpy(array) for name, array in model.state_dict().items()}
+    save_file(arrays, directory / "model.safetensors", metadata={"format": "pt"})
+
+
+def load(directory):
+    """What `save` wrote: the fields of a GPTConfig, and the arrays."""
+    directory = Path(directory)
+    try:
+        found = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        config = {ours: found[theirs] for ours, theirs in NAMES.items()}
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{directory / 'config.json'} is not JSON: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{directory / 'config.json'} is not the configuration of a GPT: no {error}") from error
+    try:
+        return config, load_file(directory / "model.safetensors")
+    except SafetensorError as error:
+        raise ValueError(f"{directory / 'model.safetensors'} cannot be read: {error}") from error
