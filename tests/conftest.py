@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 import tinyllm
 
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
+
+torch.set_num_threads(1)  # the arrays are so small that threads would mostly wait for each other
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,15 @@ import torch.nn.functional as F
 
 @dataclass
 class Case:
-    """inputs: arrays in float64 (or integers, booleans, None); reference: the same computation on torch tensors."""
+    """inputs: arrays in float64 (or integers, booleans, None); reference: the same computation on torch tensors.
+
+    smooth: whether there is a derivative here; where entries are equal, max has none, only torch's convention.
+    """
 
     inputs: list
     reference: Callable
     options: dict = field(default_factory=dict)
+    smooth: bool = True
 
 
 class Chooser:
@@ -34,13 +38,19 @@ class Chooser:
     def choice(self, options):
         return options[self.integer(0, len(options) - 1)]
 
-    def shape(self, low=0, high=4):
+    def shape(self, low=0, high=3):
         return tuple(self.integer(1, 5) for _ in range(self.integer(low, high)))
 
+    def repeatable(self, full):
+        """A shape that broadcasts to `full`."""
+        return tuple(self.choice([1, n]) for n in full[self.integer(0, len(full)) :])
+
     def broadcast(self, count=2):
-        """Shapes that broadcast against each other."""
+        """Shapes that broadcast against each other; any of them may be the full one."""
         full = self.shape()
-        return [tuple(self.choice([1, n]) for n in full[self.integer(0, len(full)) :]) for _ in range(count - 1)] + [full]
+        shapes = [self.repeatable(full) for _ in range(count - 1)]
+        shapes.insert(self.integer(0, count - 1), full)
+        return shapes
 
     def normal(self, *shape):
         return np.asarray(self.rng.standard_normal(shape))
@@ -53,7 +63,7 @@ class Chooser:
         return self.rng.integers(0, n, shape)
 
     def axis(self, ndim):
-        return self.choice([None, *range(-ndim, ndim)])
+        return self.choice([None, (0, -1)[:ndim], *range(-ndim, ndim)])
 
 
 class HypothesisChooser(Chooser):
@@ -67,10 +77,7 @@ class HypothesisChooser(Chooser):
 
 def _binary(reference, prepare=lambda c, a, b: (a, b)):
     def make(c):
-        shapes = c.broadcast()
-        if c.choice([True, False]):
-            shapes.reverse()
-        return Case(list(prepare(c, *(c.normal(*shape) for shape in shapes))), reference)
+        return Case(list(prepare(c, *(c.normal(*shape) for shape in c.broadcast()))), reference)
 
     return make
 
@@ -88,10 +95,11 @@ def _not_in_the_tail(c, x):
     return np.clip(2 * x, -2.5, 5)
 
 
-def _maximum(c, a, b):
+def _maximum(c):
+    a, b = (np.asarray(np.round(c.normal(*shape), 1)) for shape in c.broadcast())
     if c.choice([True, False]):
-        return a, a.copy()  # nothing but ties
-    return a, b + 0.03 * (np.abs(a - b) < 0.02)
+        return Case([a, a.copy()], torch.maximum, smooth=False)
+    return Case([a, b + 0.05], torch.maximum)  # no ties, and both keep their shapes
 
 
 def _reduction(reference, min_size=1):
@@ -115,15 +123,20 @@ def _var(c):
 
 
 def _max(c):
-    x = c.rng.permutation(np.arange(np.prod(shape := c.shape(1, 4)))).reshape(shape) * 0.5  # far enough apart
-    if c.choice([True, False]):
-        x = np.zeros(shape)  # nothing but ties: only torch knows the convention
-    axis, keepdims = c.axis(x.ndim), c.choice([False, True])
-    return Case([x], lambda x: torch.amax(x, _torch_axis(x, axis), keepdims), {"axis": axis, "keepdims": keepdims})
+    shape = c.shape(1, 4)
+    x = c.rng.permutation(np.arange(np.prod(shape))).reshape(shape) * 0.5  # far enough apart
+    if ties := c.choice([True, False]):
+        x = np.zeros(shape)
+    options = {"axis": c.axis(x.ndim), "keepdims": c.choice([False, True])}
+    axis = _torch_axis(x, options["axis"])
+    return Case([x], lambda x: torch.amax(x, axis, options["keepdims"]), options, smooth=not ties)
 
 
 def _power(c):
     a, b = (c.normal(*shape) for shape in c.broadcast())
+    if c.choice([True, False]):
+        zeros = c.rng.random(a.shape) < 0.3
+        return Case([np.asarray(np.where(zeros, 0, np.abs(a))), np.abs(np.round(b))], torch.pow, smooth=False)  # 0⁰, 0¹
     return Case([np.abs(a) + 0.1, c.choice([b, np.zeros_like(b), np.full_like(b, 2.0)])], torch.pow)
 
 
@@ -177,8 +190,8 @@ def _permute(c):
 
 
 def _broadcast_to(c):
-    small, full = c.broadcast()
-    return Case([c.normal(*small)], lambda x: x.broadcast_to(full), {"shape": full})
+    full = c.shape()
+    return Case([c.normal(*c.repeatable(full))], lambda x: x.broadcast_to(full), {"shape": full})
 
 
 def _getitem(c):
@@ -285,13 +298,13 @@ MAKERS = {
     "multiply": _binary(torch.mul),
     "divide": _binary(torch.div, lambda c, a, b: (a, np.asarray(np.where(b < 0, b - 0.3, b + 0.3)))),
     "power": _power,
-    "maximum": _binary(torch.maximum, _maximum),
+    "maximum": _maximum,
     "where": _where,
     "negative": _unary(torch.neg),
     "exp": _unary(torch.exp),
     "log": _unary(torch.log, _positive),
     "sqrt": _unary(torch.sqrt, _positive),
-    "abs": _unary(torch.abs, lambda c, x: c.away_from(x, 0)),
+    "abs": _unary(torch.abs, lambda c, x: c.away_from(x, 0) * (c.rng.random(x.shape) < 0.7)),
     "clip": _clip,
     "sigmoid": _unary(torch.sigmoid, lambda c, x: 3 * x),
     "tanh": _unary(torch.tanh),

@@ -9,6 +9,9 @@ from tinyllm import Tensor, gradcheck
 from tinyllm.autograd import OPS, gradients
 
 BOUND = {"float64": 1e-12, "float32": 1e-5}  # of the largest entry of the tensor
+# The entries that go in are of size 1. A float32 gradient whose every entry is below 0.1 is what is left when such
+# numbers cancel, as they do now and then in the sum over a broadcast axis: then the bound is 1e-5 of 0.1.
+FLOOR = {"float64": 1e-6, "float32": 0.1}
 
 
 @dataclass
@@ -64,22 +67,24 @@ def assert_close(what, ours, theirs, bound, floor=1e-6):
         raise AssertionError(f"{what}: error {worst:.2e} > {bound:.0e}, worst at {at}: {ours[at]!r}, expected {theirs[at]!r}")
 
 
-def assert_same_run(name, ours, theirs, bound):
-    assert_close(f"{name} value", ours.y, theirs.y, bound)
+def assert_same_run(name, ours, theirs, bound, floor=1e-6):
+    assert_close(f"{name} value", ours.y, theirs.y, bound, floor)
     for i, (a, b) in enumerate(zip(ours.grads, theirs.grads)):
         assert (a is None) == (b is None), f"{name}: gradient {i} is {'missing' if a is None else 'there'}"
         if a is not None:
-            assert_close(f"{name} gradient {i}", a, b, bound)
+            assert_close(f"{name} gradient {i}", a, b, bound, floor)
 
 
 def check_torch(name, case, dtype):
     ours, theirs = run(OPS[name], case, dtype), run_torch(case, dtype)
     for array in [ours.y, *ours.grads]:
         assert array is None or array.dtype == dtype, f"{name}: {array.dtype} in a {dtype} path"
-    assert_same_run(f"{name} {dtype}", ours, theirs, BOUND[dtype])
+    assert_same_run(f"{name} {dtype}", ours, theirs, BOUND[dtype], FLOOR[dtype])
 
 
 def check_numeric(name, case):
+    if not case.smooth:
+        return  # a finite difference would see another derivative on each side
     result = gradcheck(lambda *inputs: OPS[name](*inputs, **case.options), *case.inputs)
     assert result, f"{name}: {result}"
 
@@ -112,7 +117,13 @@ def check_contract(name, case):
         assert np.array_equal(g1, again, equal_nan=True), f"{name}: a second backward differs"
 
 
-def check_all(name, case):
-    """Everything a wrong backward could be caught by; used by the mutation run."""
-    check_torch(name, case, "float64")
-    check_contract(name, case)
+def check_needs(name, case):
+    """A backward that takes `needs` leaves out what nobody needs, and nothing else changes."""
+    op = OPS[name]
+    y, saved = op.forward(*case.inputs, **case.options)
+    dy = upstream(np.asarray(y))
+    everything = op.backward(dy, *saved)
+    for i, x in enumerate(case.inputs):
+        only = op.backward(dy, *saved, needs=tuple(j == i for j in range(len(case.inputs))))
+        assert all((g is None) == (j != i) for j, g in enumerate(only)), f"{name}: asked for gradient {i} alone"
+        assert x is None or np.array_equal(only[i], everything[i]), f"{name}: gradient {i} differs when asked for alone"

@@ -54,5 +54,10 @@ def gradcheck(f, *inputs, eps=1e-5, tolerance=1e-7, seed=0):
     above, below = evaluate(eps)[1].data, evaluate(-eps)[1].data
     changes = (above - below) / (2 * eps) * dy
     numeric = float(changes.sum())
-    size = max(1e-8, float(np.sqrt((changes * changes).sum())), *(float(np.sqrt((t * t).sum())) for t in terms))
+    rounding = 1e-3 * float(abs(y.data * dy).max(initial=0))  # the difference of two y knows nothing smaller
+    size = max(1e-8, rounding, _length(changes), *map(_length, terms))
     return GradcheckResult(numeric, analytic, abs(numeric - analytic) / size, tolerance)
+
+
+def _length(x):
+    return float(np.sqrt((x * x).sum()))

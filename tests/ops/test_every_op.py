@@ -1,6 +1,5 @@
 """One harness over every op: torch, finite differences, the definition, the contract, the docstring."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,12 +7,11 @@ from hypothesis import strategies as st
 import tinyllm.ops  # noqa: F401  (fills OPS)
 from tests import definitions
 from tests.op_cases import MAKERS, HypothesisChooser, examples
-from tests.op_checks import assert_same_run, check_contract, check_numeric, check_torch, run
+from tests.op_checks import assert_same_run, check_contract, check_needs, check_numeric, check_torch, run
 from tests.shape_line import COMMON, check_shape_line
 from tinyllm.autograd import OPS
 
 every_op = pytest.mark.parametrize("name", sorted(OPS))
-TIES = {"max", "maximum"}  # their cases have equal entries, where no derivative exists
 
 
 def cases(name):
@@ -33,16 +31,11 @@ def test_equals_torch(name, dtype):
 
 @every_op
 def test_equals_finite_differences(name):
-    if name in TIES:
-        pytest.skip("no derivative where entries are equal; torch's convention is tested instead")
     settings(max_examples=30)(given(cases(name))(lambda case: check_numeric(name, case)))()
 
 
-@every_op
+@pytest.mark.parametrize("name", sorted(set(OPS) - definitions.PRIMITIVES))
 def test_equals_its_definition(name):
-    if name in definitions.PRIMITIVES:
-        pytest.skip("a primitive: other ops are defined by it")
-
     def check(case):
         assert_same_run(f"{name} definition", run(OPS[name], case), run(getattr(definitions, name), case), 1e-11)
 
@@ -54,20 +47,10 @@ def test_keeps_the_contract(name):
     settings(max_examples=50)(given(cases(name))(lambda case: check_contract(name, case)))()
 
 
-@every_op
+@pytest.mark.parametrize("name", sorted(name for name in OPS if OPS[name].takes_needs))
 def test_needs_leaves_out_only_what_nobody_needs(name):
-    op = OPS[name]
-    if not op.takes_needs:
-        pytest.skip("computes every gradient")
-    for case in examples(name, 5):
-        y, saved = op.forward(*case.inputs, **case.options)
-        dy = np.ones_like(y)
-        everything = op.backward(dy, *saved)
-        for i, x in enumerate(case.inputs):
-            needs = tuple(j == i for j in range(len(case.inputs)))
-            only = op.backward(dy, *saved, needs=needs)
-            assert all((g is None) == (j != i) for j, g in enumerate(only))
-            assert x is None or np.array_equal(only[i], everything[i])
+    for case in examples(name, 20):
+        check_needs(name, case)
 
 
 @every_op

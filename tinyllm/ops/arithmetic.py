@@ -13,7 +13,7 @@ def unbroadcast(dy, shape):
         return dy
     new = dy.ndim - len(shape)
     repeated = tuple(range(new)) + tuple(new + i for i, n in enumerate(shape) if n == 1)
-    return dy.sum(axis=repeated, keepdims=True).reshape(shape)
+    return dy.sum(axis=repeated).reshape(shape)
 
 
 def add_forward(a, b):

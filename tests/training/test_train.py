@@ -1,0 +1,118 @@
+"""Training on a small text, from the first batch to the folder that is left."""
+
+import re
+import tomllib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import reference.gpt
+from tinyllm.data import python_manual, split, windows
+from tinyllm.training.config import PRESETS, TrainConfig, preset_path
+from tinyllm.training.evaluate import evaluate
+from tinyllm.training.run import load_run
+from tinyllm.training.train import train
+
+TEXT = "the cat sat on the mat. the dog sat on the log. " * 60
+SMALL = TrainConfig(n_layer=1, n_head=2, n_embd=16, block_size=16, batch_size=8, max_iters=60, warmup_iters=5,
+                    eval_interval=25, learning_rate=1e-2, min_lr=1e-3, dropout=0.1)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder, progress = tmp_path_factory.mktemp("run"), []
+    model, tokenizer = train(SMALL, TEXT, folder, progress.append)
+    return model, tokenizer, folder, progress
+
+
+def test_learns(trained):
+    model, _, _, progress = trained
+    assert len(progress) == 60 and [p.step for p in progress] == list(range(1, 61))
+    assert progress[0].loss == pytest.approx(np.log(len(set(TEXT))), rel=0.05), "an untrained model knows nothing"
+    assert progress[-1].val_loss < 0.6 * progress[0].loss
+    assert [p.step for p in progress if p.val_loss is not None] == [25, 50, 60]
+    assert progress[0].learning_rate == pytest.approx(1e-2 / 6) and progress[5].learning_rate == pytest.approx(1e-2)
+
+
+def test_the_folder_holds_the_trained_model(trained):
+    model, tokenizer, folder, _ = trained
+    again, again_tokenizer = load_run(folder)
+    ids = tokenizer.encode("the cat sat")[None]
+    model.eval(), again.eval()
+    assert np.array_equal(model(ids).data, again(ids).data)
+    assert again_tokenizer.characters == tokenizer.characters
+    assert again_tokenizer.decode(again.generate(again_tokenizer.encode("the"), 8, temperature=0)).startswith("the ")
+    assert TrainConfig(**tomllib.loads((folder / "config.toml").read_text())) == SMALL
+
+
+def test_the_same_seed_gives_the_same_files(trained, tmp_path):
+    _, _, folder, _ = trained
+    train(SMALL, TEXT, tmp_path / "again")
+    for file in folder.iterdir():
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
+    train(replace(SMALL, seed=1), TEXT, tmp_path / "other")
+    assert (tmp_path / "other/model.safetensors").read_bytes() != (folder / "model.safetensors").read_bytes()
+
+
+def test_evaluation_counts_every_position_as_torch_does(trained):
+    model, tokenizer, _, progress = trained
+    val_ids = split(tokenizer.encode(TEXT), (0.9, 0.1))[1]
+    theirs = reference.gpt.GPT(reference.gpt.GPTConfig(**vars(model.config)))
+    theirs.load_state_dict({name: torch.from_numpy(array) for name, array in model.state_dict().items()})
+    inputs, targets = (torch.from_numpy(x) for x in windows(val_ids, 16))
+    with torch.no_grad():
+        expected = theirs.loss(inputs, targets).item()
+    assert inputs.shape == ((len(val_ids) - 1) // 16, 16) and inputs.shape[0] % 3 > 0
+    assert evaluate(model, val_ids, batch_size=3) == pytest.approx(expected, rel=1e-5), "the last batch is shorter"
+    assert progress[-1].val_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not the folder of a run: it holds no model.safetensors"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.toml")), ids=lambda path: path.stem)
+def test_presets_are_configurations(path):
+    TrainConfig(**tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def test_shakespeare_char_cpu_is_nanogpts_recipe():
+    config = TrainConfig(**tomllib.loads(preset_path("shakespeare-char-cpu").read_text()))
+    assert (config.n_layer, config.n_head, config.n_embd, config.block_size, config.batch_size) == (4, 4, 128, 64, 12)
+    assert (config.max_iters, config.learning_rate, config.min_lr, config.warmup_iters) == (2000, 1e-3, 1e-4, 100)
+    assert (config.beta1, config.beta2, config.weight_decay, config.grad_clip) == (0.9, 0.99, 0.1, 1.0)
+    assert (config.dropout, config.bias) == (0.0, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_layer": 0}, "--n-layer must be 1 or more, not 0"),
+        ({"learning_rate": -1.0}, "--learning-rate must be 0 or more, not -1.0"),
+        ({"learning_rate": float("nan")}, "--learning-rate must be 0 or more, not nan"),
+        ({"dropout": 1.0}, "--dropout must be from 0 to below 1, not 1.0"),
+        ({"dtype": "float16"}, "--dtype must be float32 or float64, not float16"),
+    ],
+)
+def test_impossible_configurations_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **change)
+
+
+@pytest.mark.slow
+def test_the_default_run_learns_pythons_manual(tmp_path):
+    """`tinyllm train`: a validation loss of at most 1.50, and a sample of mostly real words in the manual's layout."""
+    text = python_manual()
+    progress = []
+    model, tokenizer = train(TrainConfig(), text, tmp_path, progress.append)
+    assert progress[-1].val_loss <= 1.50
+    prompt = tokenizer.encode(text[: text.find("\n") + 1])
+    sample = tokenizer.decode(model.generate(prompt, 500, temperature=0.7, top_p=0.9, seed=1337))
+    known = set(re.findall("[a-z]+", text.lower()))
+    written = re.findall("[a-z]+", sample.lower())
+    assert len(written) > 40
+    assert np.mean([word in known for word in written]) > 0.8
+    assert re.search(r"\n\n   ?\S", sample), "paragraphs are indented"
