@@ -1,7 +1,7 @@
 """GPT-2 in PyTorch, with Hugging Face's parameter names and every dropout mask given from outside."""
 
-from dataclasses import dataclass
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn as nn

@@ -95,7 +95,7 @@ def dropout(x, keep, *, p):
 
 
 def causal_attention(qkv, keep, *, n_head, p):
-    B, T, C = *qkv.shape[:2], qkv.shape[2] // 3
+    T, C = qkv.shape[1], qkv.shape[2] // 3
     D = C // n_head
     outputs = []
     for h in range(n_head):  # one head after the other, one query after the other, over the keys it may see

@@ -27,7 +27,7 @@ class Case:
 
 
 class Chooser:
-    """Draws shapes and options from a seed; `HypothesisChooser` draws them from hypothesis. Values are always normal."""
+    """Draws shapes and options from a seed; `HypothesisChooser` draws them from hypothesis. Values are normal."""
 
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
@@ -91,7 +91,7 @@ def _positive(c, x):
 
 
 def _not_in_the_tail(c, x):
-    """Far below 0, 1 + tanh u and 1 + erf cancel, here and in torch: the extreme values have that with its own bound."""
+    """Far below 0, 1 + tanh u and 1 + erf cancel, here and in torch: the extreme values have their own bound."""
     return np.clip(2 * x, -2.5, 5)
 
 
@@ -283,7 +283,8 @@ def _elementwise_loss(reference, prepare):
     def make(c):
         shape = c.shape()
         options = {"reduction": c.choice(["mean", "sum", "none"])}
-        return Case(list(prepare(c, c.normal(*shape), c.normal(*shape))), lambda x, t: reference(x, t, **options), options)
+        inputs = list(prepare(c, c.normal(*shape), c.normal(*shape)))
+        return Case(inputs, lambda x, t: reference(x, t, **options), options)
 
     return make
 

@@ -64,7 +64,8 @@ def assert_close(what, ours, theirs, bound, floor=1e-6):
         with np.errstate(invalid="ignore"):
             at = np.unravel_index(np.nan_to_num(np.abs(ours - theirs), nan=np.inf).argmax(), ours.shape)
         at = tuple(map(int, at))
-        raise AssertionError(f"{what}: error {worst:.2e} > {bound:.0e}, worst at {at}: {ours[at]!r}, expected {theirs[at]!r}")
+        raise AssertionError(f"{what}: error {worst:.2e} > {bound:.0e}, worst at {at}: {ours[at]!r}, "
+                             f"expected {theirs[at]!r}")
 
 
 def assert_same_run(name, ours, theirs, bound, floor=1e-6):

@@ -54,10 +54,10 @@ def check_shape_line(op, case):
         middle = fit(axes, x.shape, {} if op.variadic else known)
         assert middle is not None, f"{op}: {name} is {x.shape}, its docstring says ({', '.join(axes)})"
         dots = np.broadcast_shapes(dots, middle)
-        assert {"i": "integers", "b": "bool", "f": ""}[x.dtype.kind] == kind, f"{op}: {name} holds {x.dtype}, not {kind}"
+        assert {"i": "integers", "b": "bool", "f": ""}[x.dtype.kind] == kind, f"{op}: {name} holds {x.dtype}"
     ((name, axes, _),) = outputs
-    middle = fit(axes, y.shape, known)
-    assert middle == (dots if "..." in axes else ()), f"{op}: {name} is {y.shape}, its docstring says ({', '.join(axes)})"
+    fits = fit(axes, y.shape, known) == (dots if "..." in axes else ())
+    assert fits, f"{op}: {name} is {y.shape}, its docstring says ({', '.join(axes)})"
 
 
 def _last_axis(case):
@@ -80,7 +80,7 @@ COMMON = {
     "transpose": lambda case: {case.options[a] % case.inputs[0].ndim - case.inputs[0].ndim for a in ("axis0", "axis1")}
     == {-1, -2},
     "permute": lambda case: [axis % 2 for axis in case.options["axes"]] == [1, 0],
-    "broadcast_to": lambda case: len(case.options["shape"]) == 2 and case.inputs[0].shape == (1, case.options["shape"][1]),
+    "broadcast_to": lambda case: case.inputs[0].shape == (1, *case.options["shape"][1:]) and case.inputs[0].ndim == 2,
     "getitem": lambda case: isinstance(case.options["index"], slice)
     or (isinstance(case.options["index"], np.ndarray) and case.options["index"].ndim == 1),
     "cat": lambda case: case.options["axis"] in (0, -case.inputs[0].ndim),

@@ -3,6 +3,7 @@
 Read the files in this order; each is short:
 
     backend.py            where arrays live
+    tensor.py             an array, and where it came from
     autograd.py           how a backward pass works
     ops/arithmetic.py     the first ops: a forward, and its backward right below
     ops/linear.py         then linear, softmax, cross_entropy, layer_norm, gelu
@@ -22,7 +23,7 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 _HOME = {
-    "tensor": "Tensor",
+    "methods": "Tensor",
     "autograd": "gradients OPS op",
     "observe": "no_grad observe Observer",
     "gradcheck": "gradcheck",
@@ -37,14 +38,15 @@ _HOME = {
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 _SUBMODULES = ("ops", "nn", "optim", "models", "data", "tokenizers", "generation", "training")
-_DTYPES = ("float32", "float64", "int32", "int64", "bool")
+_DTYPES = {name: name for name in ("float32", "float64", "int32", "int64", "bool")}
+_DTYPES |= {"float": "float32", "double": "float64", "int": "int32", "long": "int64"}  # torch's other names for them
 
 __all__ = [*_MODULE_OF, *_SUBMODULES, *_DTYPES]
 
 
 def __getattr__(name):
     if name in _DTYPES:
-        value = name  # a dtype is its name, as numpy and torch print it
+        value = _DTYPES[name]  # a dtype is its name
     elif name in _SUBMODULES:
         value = importlib.import_module(f".{name}", __name__)
     elif name in _MODULE_OF:

@@ -11,19 +11,20 @@ import heapq
 import inspect
 from itertools import count
 
-import numpy as np
-
-from . import backend
+from .arguments import as_floats, describe, tensors_of
+from .backend import array_module
 from .observe import MODE
+from .tensor import Tensor, as_array
 
 OPS = {}  # every op there is, by name
 _clock = count()
-NUMBERS = (bool, int, float, np.generic)
 
 
 def op(forward, backward, discrete=()):
     """Join a forward with its backward. `discrete` names the arrays of integers or booleans: they have no gradient."""
-    return OPS.setdefault(forward.__name__.removesuffix("_forward"), Op(forward, backward, discrete))
+    joined = Op(forward, backward, discrete)
+    OPS[joined.__name__] = joined
+    return joined
 
 
 class Op:
@@ -33,40 +34,28 @@ class Op:
     """
 
     def __init__(self, forward, backward, discrete):
-        self.forward, self.backward = forward, backward
+        self.forward, self.backward, self.discrete = forward, backward, frozenset(discrete)
         self.__name__ = forward.__name__.removesuffix("_forward")
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.__signature__ = inspect.signature(forward)
-        positional = [p for p in self.__signature__.parameters.values() if p.kind is not p.KEYWORD_ONLY]
-        self.names = tuple(p.name for p in positional)
-        self.optional = sum(p.default is None for p in positional)
-        self.variadic = positional[-1].kind is inspect.Parameter.VAR_POSITIONAL
-        self.discrete = frozenset(discrete)
+        arrays = [p for p in self.__signature__.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        self.names = tuple(p.name for p in arrays)
+        self.optional = frozenset(p.name for p in arrays if p.default is None)
+        self.variadic = arrays[-1].kind is inspect.Parameter.VAR_POSITIONAL
         self.takes_needs = "needs" in inspect.signature(backward).parameters
 
-    def __repr__(self):
-        return f"<op {self.__name__}{self.__signature__}>"
-
-    def __get__(self, tensor, owner=None):
-        """As a function does, an op in a class body becomes a method: `Tensor.exp = ops.exp`."""
-        return self if tensor is None else lambda *inputs, **options: self(tensor, *inputs, **options)
-
     def __call__(self, *inputs, **options):
-        while len(inputs) < len(self.names) and self.names[len(inputs)] in options:  # arrays given by their names
-            inputs += (options.pop(self.names[len(inputs)]),)
-        if len(self.names) - self.optional <= len(inputs) < len(self.names):
-            inputs += (None,) * (len(self.names) - len(inputs))
-        tensors, dtype = self._tensors(inputs)
+        tensors, dtype = tensors_of(self, inputs, options)
         try:
             y, saved = self.forward(*(None if t is None else t.data for t in tensors), **options)
         except Exception as error:
-            error.add_note(f"in {_call(self, tensors, options)}")
+            error.add_note(f"in {describe(self, tensors, options)}")
             raise
-        y = np.asarray(y) if isinstance(y, np.generic) else y  # numpy's reductions give scalars
+        y = as_array(y)  # numpy's reductions give scalars
+        if y.dtype.kind == "f" and dtype is None:  # integers that divide or exp make floats of: float32, as in torch
+            return self(*as_floats(self, tensors), **options)
         if y.dtype.kind == "f" and y.dtype != dtype:
-            if dtype is not None:
-                raise TypeError(f"{_call(self, tensors, options)} made {y.dtype} out of {dtype}")
-            y = y.astype(np.float32)  # of integers alone: 1 / 2 is a float32, as in torch
+            raise TypeError(f"{describe(self, tensors, options)} made {y.dtype} out of {dtype}")
         mode = MODE.get()
         output = Tensor(y)
         if mode.recording and any(t is not None and t.requires_grad for t in tensors):
@@ -76,37 +65,12 @@ class Op:
             observer.op_ran(self, tensors, options, output, saved)
         return output
 
-    def _tensors(self, inputs):
-        """The inputs as Tensors of one float dtype: numbers and integers take it, two different ones are refused."""
-        names = self.names
-        if self.variadic:
-            names = names[:-1] + names[-1:] * (len(inputs) - len(names) + 1)
-        if len(inputs) > len(names):
-            raise TypeError(f"{self.__name__} takes {len(names)} arrays ({', '.join(names)}), got {len(inputs)}; "
-                            f"options are given by name: {self.__name__}{self.__signature__}")
-        inputs = [x if x is None or isinstance(x, (Tensor, *NUMBERS)) else Tensor(x) for x in inputs]
-        tensors = [x for x in inputs if isinstance(x, Tensor)]
-        discrete = [name in self.discrete for name in names]
-        floats = {x.dtype for x, d in zip(inputs, discrete) if isinstance(x, Tensor) and x.dtype.kind == "f" and not d}
-        if len(floats) > 1:
-            raise TypeError(f"{self.__name__} got {' and '.join(sorted(map(str, floats)))}: "
-                            "bring them to one dtype, as with x.to('float64')")
-        dtype = next(iter(floats), None)
-        xp = backend.array_module(tensors[0].data) if tensors else np
-        for i, (name, x) in enumerate(zip(names, inputs)):
-            if isinstance(x, NUMBERS):
-                inputs[i] = Tensor(xp.full((), x, dtype or np.result_type(x if isinstance(x, np.generic) else type(x))))
-            elif x is not None and discrete[i] and x.dtype.kind == "f":
-                raise TypeError(f"{self.__name__}: {name} must be integers or booleans, not {x.dtype}")
-            elif x is not None and not discrete[i] and dtype not in (None, x.dtype):
-                inputs[i] = Tensor(x.data.astype(dtype))
-        return tuple(inputs), dtype
+    def __get__(self, tensor, owner=None):
+        """As a function does, an op in a class body becomes a method: `exp = ops.exp`, then `x.exp()`."""
+        return self if tensor is None else lambda *inputs, **options: self(tensor, *inputs, **options)
 
-
-def _call(op, tensors, options):
-    """How an op was called, for an error: `layer_norm((4, 8, 256) float32, (256,) float32, eps=1e-05)`."""
-    arrays = ["None" if t is None else f"{t.shape} {t.dtype}" for t in tensors]
-    return f"{op.__name__}({', '.join(arrays + [f'{k}={v!r}' for k, v in options.items()])})"
+    def __repr__(self):
+        return f"<op {self.__name__}{self.__signature__}>"
 
 
 class Node:
@@ -141,7 +105,7 @@ class Node:
         except Exception as error:
             error.add_note(f"in the backward of {self}")
             raise
-        grads = grads if isinstance(grads, tuple) else (grads,)
+        grads = tuple(g if g is None else as_array(g) for g in (grads if isinstance(grads, tuple) else (grads,)))
         if len(grads) != len(self.inputs):
             raise RuntimeError(f"{name}_backward gave {len(grads)} gradients for {len(self.inputs)} arrays")
         for source, grad in zip(self.inputs, grads):
@@ -175,77 +139,33 @@ def gradients(loss, dy=None):
             before = pending.get(source)
             if before is None and isinstance(source, Node):
                 heapq.heappush(newest, source)
-            after = pending[source] = share if before is None else before + share  # several users: gradients add
+            after = share if before is None else as_array(before + share)  # several users: their gradients add
+            pending[source] = after
             for observer in observers:
                 observer.gradient_added(source, before, share, after)
     return pending  # every node has been popped: only the leaves are left
 
 
 def _upstream(loss, dy):
+    """dy as an array of loss's shape and dtype; without one, dL/dL = 1."""
     if dy is None:
         if loss.data.size != 1:
             raise RuntimeError(f"backward() of a {loss.shape} tensor needs dy, the gradient of the final scalar by it; "
                                "or reduce it first: .sum() or .mean()")
-        return backend.array_module(loss.data).ones(loss.shape, loss.dtype)
-    dy = dy.data if isinstance(dy, Tensor) else Tensor(dy).data
+        return array_module(loss.data).ones(loss.shape, loss.dtype)
+    dy = Tensor(dy).data
     if dy.shape != loss.shape or dy.dtype != loss.dtype:
         raise ValueError(f"dy must be {loss.shape} {loss.dtype} as the tensor is, got {dy.shape} {dy.dtype}")
     return dy
 
 
-class Tensor:
-    """An array that remembers how it was made.
+def backward(loss, dy=None):
+    """Add dloss/dleaf to the `.grad` of every leaf that requires one; dy as in `gradients`."""
+    for leaf, grad in gradients(loss, dy).items():
+        if leaf.grad is None:
+            leaf.grad = grad.copy()  # its own writable array, shared with nobody
+        else:
+            leaf.grad += grad
 
-    data: an array of numpy or cupy, shared and not copied (`tensor()` copies); lists and numbers become float32,
-    int64 or bool. grad: None, or an array of its own after `backward()`. node: the op that made it, None for a leaf.
-    """
 
-    __slots__ = ("data", "grad", "requires_grad", "node", "__weakref__")
-    __array_ufunc__ = None  # numpy_array * tensor is ours to answer, not numpy's
-
-    def __init__(self, data, requires_grad=False, dtype=None):
-        if isinstance(data, Tensor):
-            data = data.data
-        if isinstance(data, np.generic):
-            data = np.asarray(data)
-        if not backend.is_array(data):
-            data = np.asarray(data)
-            if data.dtype == object or data.dtype.kind not in "fiub":
-                raise TypeError(f"Tensor takes numbers, got {data.dtype} data such as {str(data.reshape(-1)[:1])[:40]}")
-            data = data.astype(np.float32) if data.dtype == np.float64 else data
-        self.data = data if dtype is None else data.astype(dtype, copy=False)
-        if requires_grad and self.dtype.kind != "f":
-            raise TypeError(f"only floating-point tensors can require a gradient, not {self.dtype}")
-        self.grad, self.requires_grad, self.node = None, requires_grad, None
-
-    @property
-    def shape(self):
-        return self.data.shape
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-    def backward(self, dy=None):
-        """Add dself/dleaf to the `.grad` of every leaf that requires one; dy as in `gradients`."""
-        for leaf, grad in gradients(self, dy).items():
-            if leaf.grad is None:
-                leaf.grad = grad.copy()  # its own writable array, shared with nobody
-            else:
-                leaf.grad += grad
-
-    def detach(self):
-        """The same numbers, cut off from what made them."""
-        return Tensor(self.data)
-
-    def numpy(self):
-        """The numbers as a numpy array: shared on the CPU, a copy from the GPU. Writing to it changes the tensor."""
-        if self.requires_grad:
-            raise RuntimeError("this tensor requires a gradient; call .detach().numpy()")
-        return backend.to_numpy(self.data)
-
-    def item(self):
-        """The Python number in a tensor of one element."""
-        if self.data.size != 1:
-            raise ValueError(f"item() needs a tensor of one element, this one is {self.shape}; use .tolist()")
-        return self.data.item()
+Tensor.backward = backward

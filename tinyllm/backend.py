@@ -21,6 +21,11 @@ def is_array(x):
     return isinstance(x, np.ndarray) or (_library(x) in BACKENDS and not isinstance(x, np.generic))
 
 
+def backend_of(x):
+    """The name of the backend that array x lives on."""
+    return "numpy" if isinstance(x, np.ndarray) else _library(x)
+
+
 def to_numpy(x):
     """x as a numpy array: itself where it is one already, else copied from the GPU."""
     return np.asarray(x) if array_module(x) is np else x.get()
@@ -40,11 +45,16 @@ def to(x, backend):
 
 
 def check_ids(ids, size, what):
-    """Raise where an id is outside 0 … size − 1. numpy would let −1 wrap to the last row in silence, cupy any id.
+    """Raise where an id is outside 0 … size − 1: numpy would let −1 wrap to the last row in silence, cupy any id."""
+    check_range(ids, 0, size - 1, what, IndexError)
 
-    Only ids on the host are read: looking at a GPU array would make the CPU wait for the GPU,
-    so a loader checks its ids here before they go there.
+
+def check_range(x, low, high, what, error=ValueError):
+    """Raise where an element lies outside low … high.
+
+    Only arrays on the host are read: looking at one on the GPU would make the CPU wait for it, so a loader checks
+    its ids here before they go there.
     """
-    if array_module(ids) is np and ids.size and (ids.min() < 0 or ids.max() >= size):
-        bad = ids[(ids < 0) | (ids >= size)].reshape(-1)[0]
-        raise IndexError(f"{what} {bad} is outside 0 … {size - 1}")
+    if array_module(x) is np and x.size and not (x.min() >= low and x.max() <= high):
+        bad = x[~((x >= low) & (x <= high))].reshape(-1)[0]
+        raise error(f"{what} {bad} is outside {low} … {high}")

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from .autograd import Tensor
+from .methods import Tensor
 from .random import generator
+from .tensor import as_array
 
 
 def _shape(sizes):
@@ -18,7 +19,7 @@ def tensor(data, dtype=None, requires_grad=False):
 
 
 def from_numpy(array):
-    """A tensor that shares its memory with a numpy array: what is written to one shows in the other."""
+    """A tensor on the memory of a numpy array: what is written to the array shows in the tensor."""
     return Tensor(array)
 
 
@@ -32,7 +33,7 @@ def ones(*shape, dtype="float32", requires_grad=False):
 
 def full(shape, value, dtype=None, requires_grad=False):
     """`value` everywhere; its own kind (float32, int64, bool) unless a dtype is given."""
-    return Tensor(np.full(shape, Tensor(value).data, dtype), requires_grad)
+    return Tensor(np.full(shape, as_array(value, dtype)), requires_grad)
 
 
 def eye(n, m=None, dtype="float32", requires_grad=False):
@@ -43,12 +44,12 @@ def arange(start, end=None, step=1, dtype=None, requires_grad=False):
     """start, start + step, … below end; arange(n) counts from 0. Integers give int64, fractions float32."""
     start, end = (0, start) if end is None else (start, end)
     values = np.arange(start, end, step)
-    return Tensor(values.astype(np.float32) if values.dtype == np.float64 else values, requires_grad, dtype)
+    return Tensor(values, requires_grad, dtype or ("float32" if values.dtype == np.float64 else None))
 
 
 def rand(*shape, dtype="float32", requires_grad=False):
     """Uniform in [0, 1), from the generator that `manual_seed` seeds."""
-    return Tensor(generator().random(_shape(shape)).astype(dtype), requires_grad)
+    return Tensor(generator().random(_shape(shape), dtype), requires_grad)
 
 
 def randn(*shape, dtype="float32", requires_grad=False):

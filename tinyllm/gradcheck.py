@@ -11,7 +11,7 @@ import numpy as np
 
 from .autograd import gradients
 from .backend import to_numpy
-from .tensor import Tensor
+from .methods import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ def gradcheck(f, *inputs, eps=1e-5, tolerance=1e-7, seed=0):
     """Compare the backward of f(*inputs) with finite differences, in float64.
 
     f: an op, or any function of Tensors that returns one (options go in a lambda: `lambda x: softmax(x, axis=0)`).
-    inputs: Tensors or arrays; the floating-point ones are moved. The result is true where the two agree, and shows both numbers where they do not.
+    inputs: Tensors or arrays; the floating-point ones are moved. The result is true where the two agree, and shows
+    both numbers where they do not.
     """
     rng = np.random.default_rng(seed)
     inputs = [x if isinstance(x, Tensor) or x is None else Tensor(x) for x in inputs]
@@ -42,8 +43,8 @@ def gradcheck(f, *inputs, eps=1e-5, tolerance=1e-7, seed=0):
     direction = {i: np.asarray(rng.standard_normal(arrays[i].shape)) for i in moved}
 
     def evaluate(step, requires_grad=False):
-        xs = [a if i not in direction else a.astype(np.float64) + step * direction[i] for i, a in enumerate(arrays)]
-        xs = [x if x is None else Tensor(x, requires_grad and i in direction) for i, x in enumerate(xs)]
+        xs = [a.astype(np.float64) + step * direction[i] if i in direction else a for i, a in enumerate(arrays)]
+        xs = [None if x is None else Tensor(x, requires_grad and i in direction) for i, x in enumerate(xs)]
         return xs, f(*xs)
 
     xs, y = evaluate(0.0, requires_grad=True)

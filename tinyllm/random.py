@@ -34,8 +34,8 @@ def random_bits(shape, *, seed, step=0, site=0, first=0, xp=np):
     """
     key = np.zeros(1, np.uint64)
     for part in (seed, step, site):
-        key = _mix(key + np.uint64(part & MASK))
-    start = int(key[0]) + first * math.prod(shape[1:]) * GOLDEN & MASK
+        key = _mix(key + np.uint64(int(part) & MASK))
+    start = int(key[0]) + int(first) * math.prod(shape[1:]) * GOLDEN & MASK
     i = xp.arange(math.prod(shape), dtype=np.uint64)
     return _mix(i * np.uint64(GOLDEN) + np.uint64(start)).reshape(shape)
 
@@ -63,7 +63,7 @@ _generator = ContextVar("tinyllm.generator", default=None)
 
 @contextmanager
 def dropout_step(seed, step, first=0):
-    """Inside, dropout masks depend on (seed, step) and on their order alone; `first`: rows of the batch before these."""
+    """Inside, dropout masks depend on (seed, step) and on their order alone; first: rows of the batch before these."""
     token = _stream.set(DropoutStream(seed, step, first))
     try:
         yield

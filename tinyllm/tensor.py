@@ -1,176 +1,71 @@
-"""What a Tensor can do: the ops as methods and operators, named as in torch.
+"""Tensor: an array, and where it came from. What it can do is in methods.py, how gradients reach it in autograd.py."""
 
-Comparisons and argmax give tensors without a gradient. What would write into a tensor that is part of a graph is refused.
-"""
+import numpy as np
 
-from . import backend, ops
-from .autograd import Tensor
-from .backend import array_module
-from .observe import MODE
+from . import backend
 
 
-def _raw(x):
-    return x.data if isinstance(x, Tensor) else x
+class Tensor:
+    """An array that remembers how it was made.
+
+    data: an array of numpy or cupy, shared and not copied (`tensor()` copies); lists and numbers become float32,
+    int64 or bool. grad: None, or an array of its own after `backward()`. node: the op that made it, None for a leaf.
+    """
+
+    __slots__ = ("_data", "grad", "requires_grad", "node", "__weakref__")
+    __array_ufunc__ = None  # numpy_array * tensor is ours to answer, not numpy's
+
+    def __init__(self, data, requires_grad=False, dtype=None):
+        self.data = as_array(data, dtype)
+        if requires_grad and self.dtype.kind != "f":
+            raise TypeError(f"only floating-point tensors can require a gradient, not {self.dtype}")
+        self.grad, self.requires_grad, self.node = None, requires_grad, None
+
+    @property
+    def data(self):
+        return self._data
+
+    @data.setter
+    def data(self, data):
+        self._data = as_array(data)
+
+    @property
+    def shape(self):
+        return self._data.shape
+
+    @property
+    def dtype(self):
+        return self._data.dtype
+
+    def detach(self):
+        """The same numbers, cut off from what made them."""
+        return Tensor(self.data)
+
+    def numpy(self):
+        """The numbers as a numpy array: shared on the CPU, a copy from the GPU. Writing to it changes the tensor."""
+        if self.requires_grad:
+            raise RuntimeError("this tensor requires a gradient; call .detach().numpy()")
+        return backend.to_numpy(self.data)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self):
+        """The Python number in a tensor of one element."""
+        if self.data.size != 1:
+            raise ValueError(f"item() needs a tensor of one element, this one is {self.shape}; use .tolist()")
+        return self.data.item()
 
 
-def _no_gradient(name):
-    """A method that calls the operator `name` of the arrays, for results that no gradient passes through."""
-
-    def method(x, other):
-        return Tensor(getattr(x.data, name)(_raw(other)))
-
-    return method
-
-
-def _check_in_place(x, value, text):
-    """Changing numbers that a graph was built on is refused where torch refuses it."""
-    recorded = MODE.get().recording and (x.requires_grad or getattr(value, "requires_grad", False))
-    if recorded or x.node is not None:
-        raise RuntimeError(f"{text} would change numbers that backward() needs; make a new tensor, as in x = x + y, "
-                           "where() or cat(), or change a leaf inside `with no_grad():`")
-
-
-def _in_place(operator, name):
-    """A method for `x += y` and its like. x gets a new array: the old one may be saved for a backward."""
-
-    def method(x, other):
-        _check_in_place(x, other, f"x {operator}= y")
-        x.data = getattr(x.data, name)(_raw(other)).astype(x.dtype, copy=False)
-        return x
-
-    return method
-
-
-class TensorMethods:
-    __hash__ = object.__hash__  # a tensor is itself, whatever numbers it holds
-
-    # arithmetic
-    __add__, __sub__, __mul__, __truediv__ = ops.add, ops.subtract, ops.multiply, ops.divide
-    __pow__, __matmul__, __neg__, __abs__ = ops.power, ops.matmul, ops.negative, ops.abs
-    __radd__ = lambda x, y: ops.add(y, x)
-    __rsub__ = lambda x, y: ops.subtract(y, x)
-    __rmul__ = lambda x, y: ops.multiply(y, x)
-    __rtruediv__ = lambda x, y: ops.divide(y, x)
-    __rpow__ = lambda x, y: ops.power(y, x)
-    __rmatmul__ = lambda x, y: ops.matmul(y, x)
-    __iadd__, __isub__ = _in_place("+", "__add__"), _in_place("-", "__sub__")
-    __imul__, __itruediv__ = _in_place("*", "__mul__"), _in_place("/", "__truediv__")
-    add, sub, mul, div, pow, matmul = ops.add, ops.subtract, ops.multiply, ops.divide, ops.power, ops.matmul
-    exp, log, sqrt, abs, neg = ops.exp, ops.log, ops.sqrt, ops.abs, ops.negative
-    tanh, sigmoid, relu = ops.tanh, ops.sigmoid, ops.relu
-    maximum = ops.maximum
-    softmax, log_softmax = ops.softmax, ops.log_softmax
-    clip = clamp = lambda x, min=None, max=None: ops.clip(x, min=min, max=max)
-
-    # reductions
-    sum = lambda x, axis=None, keepdims=False: ops.sum(x, axis=axis, keepdims=keepdims)
-    mean = lambda x, axis=None, keepdims=False: ops.mean(x, axis=axis, keepdims=keepdims)
-    max = lambda x, axis=None, keepdims=False: ops.max(x, axis=axis, keepdims=keepdims)
-    var = lambda x, axis=None, keepdims=False, correction=1: ops.var(
-        x, axis=axis, keepdims=keepdims, correction=correction
-    )
-
-    def argmax(x, axis=None):
-        return Tensor(x.data.argmax(axis))
-
-    # comparisons
-    __lt__, __le__ = _no_gradient("__lt__"), _no_gradient("__le__")
-    __gt__, __ge__ = _no_gradient("__gt__"), _no_gradient("__ge__")
-    __eq__, __ne__ = _no_gradient("__eq__"), _no_gradient("__ne__")
-    __and__, __or__ = _no_gradient("__and__"), _no_gradient("__or__")
-    __invert__ = lambda x: Tensor(~x.data)
-
-    # shape
-    ndim = property(lambda x: x.data.ndim)
-    T = property(lambda x: ops.permute(x, axes=tuple(range(x.ndim))[::-1]))
-    transpose = lambda x, axis0=-2, axis1=-1: ops.transpose(x, axis0=axis0, axis1=axis1)
-    squeeze, unsqueeze, split = ops.squeeze, ops.unsqueeze, ops.split
-
-    def reshape(x, *shape):
-        return ops.reshape(x, shape=_tuple(shape))
-
-    view = reshape
-
-    def flatten(x):
-        return ops.reshape(x, shape=(-1,))
-
-    def permute(x, *axes):
-        return ops.permute(x, axes=_tuple(axes))
-
-    def broadcast_to(x, *shape):
-        return ops.broadcast_to(x, shape=_tuple(shape))
-
-    expand = broadcast_to
-
-    def numel(x):
-        return x.data.size
-
-    def size(x, axis=None):
-        return x.shape if axis is None else x.shape[axis]
-
-    def __getitem__(x, index):
-        parts = index if isinstance(index, tuple) else (index,)
-        parts = tuple(_raw(part) for part in parts)
-        return ops.getitem(x, index=parts if isinstance(index, tuple) else parts[0])
-
-    def __setitem__(x, index, value):
-        _check_in_place(x, value, "x[...] = y")
-        x.data = x.data.copy()
-        x.data[_raw(index)] = _raw(value)
-
-    # other dtypes, other places, plain Python
-    def to(x, target):
-        """To a backend ("numpy", "cupy") or to a dtype ("float32", "float64", ...). Not recorded: for leaves."""
-        if x.node is not None:
-            raise RuntimeError("to() would cut this tensor off from what made it; move the leaves, or .detach() first")
-        data = backend.to(x.data, target) if target in backend.BACKENDS else x.data.astype(target, copy=False)
-        return x if data is x.data else Tensor(data, x.requires_grad)
-
-    def double(x):
-        return x.to("float64")
-
-    def float(x):
-        return x.to("float32")
-
-    def long(x):
-        return x.to("int64")
-
-    def tolist(x):
-        return backend.to_numpy(x.data).tolist()
-
-    def requires_grad_(x, requires_grad=True):
-        """Say that a leaf wants (or no longer wants) a gradient."""
-        if x.node is not None:
-            raise RuntimeError("only a leaf can be told whether it requires a gradient; .detach() makes one")
-        x.requires_grad = Tensor(x.data, requires_grad).requires_grad
-        return x
-
-    __float__ = lambda x: float(x.item())
-    __int__ = lambda x: int(x.item())
-    __bool__ = lambda x: bool(x.item())
-
-    def __len__(x):
-        if not x.shape:
-            raise TypeError("a 0-d tensor has no length")
-        return x.shape[0]
-
-    def __iter__(x):
-        return (x[i] for i in range(len(x)))
-
-    def __format__(x, spec):
-        return format(x.item(), spec) if spec else str(x)
-
-    def __repr__(x):
-        text = array_module(x.data).array2string(x.data, separator=", ", prefix="Tensor(", precision=4)
-        made = f", from={x.node.op.__name__}" if x.node else ", requires_grad=True" if x.requires_grad else ""
-        return f"Tensor({text}, shape={x.shape}, dtype={x.dtype}{made})"
-
-
-def _tuple(numbers):
-    """The shape in reshape(2, 3) and in reshape((2, 3))."""
-    return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int) else numbers
-
-
-for _name, _method in vars(TensorMethods).items():
-    if _name not in ("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__"):
-        setattr(Tensor, _name, _method)
+def as_array(data, dtype=None):
+    """data as an array: an array stays itself; Python's numbers and lists of them become float32, int64 or bool."""
+    if isinstance(data, Tensor):
+        data = data.data
+    if backend.is_array(data):
+        return data if dtype is None else data.astype(dtype, copy=False)
+    array = np.asarray(data)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"a tensor holds numbers, not {array.dtype} such as {str(array.reshape(-1)[:1])[:40]}")
+    if dtype is None and array.dtype == np.float64 and not isinstance(data, np.generic):
+        dtype = np.float32
+    return array if dtype is None else array.astype(dtype, copy=False)

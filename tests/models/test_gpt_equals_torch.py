@@ -134,8 +134,9 @@ def test_200_steps_of_training(dropout, tie_weights):
             (f"v of {name}", optimizer.state[p]["v"], state["exp_avg_sq"]),
         ]:
             his = his.numpy()
-            if name.endswith("c_attn.bias"):  # a bias of the keys moves all scores of a query alike: softmax ignores it,
-                mine, his = np.delete(mine, slice(12, 24)), np.delete(his, slice(12, 24))  # its gradient is rounding
+            if name.endswith("c_attn.bias"):
+                # a bias of the keys moves all scores of a query alike and softmax ignores it: its gradient is rounding
+                mine, his = np.delete(mine, slice(12, 24)), np.delete(his, slice(12, 24))
             assert_close(f"{what} after 200 steps", mine, his, 1e-11)
 
 

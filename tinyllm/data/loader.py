@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from ..methods import Tensor
 from ..ops import stack
 from ..random import generator
-from ..tensor import Tensor
 
 
 class Dataset:

@@ -7,8 +7,8 @@
 
 import numpy as np
 
-from ..autograd import Tensor
 from ..backend import to_numpy
+from ..tensor import Tensor
 
 
 def split(ids, fractions=(0.9, 0.1)):

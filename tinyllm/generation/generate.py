@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from ..backend import to_numpy
+from ..methods import Tensor
 from ..observe import no_grad
-from ..tensor import Tensor
 from . import sampling
 
 

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 from .. import nn
+from ..methods import Tensor
 from ..random import draw_from
-from ..tensor import Tensor
 from . import pretrained
 from .language_model import LanguageModel
 

@@ -2,7 +2,7 @@
 
 from .. import nn, ops
 from ..generation.generate import generate
-from ..tensor import Tensor
+from ..methods import Tensor
 
 
 class LanguageModel(nn.Module):

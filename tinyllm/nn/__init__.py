@@ -1,4 +1,4 @@
-"""Layers: an op and its parameters. Names and meanings are torch's; `nn.functional` holds the ops under torch's names."""
+"""Layers: an op and its parameters. Names and meanings are torch's; `nn.functional` has the ops under torch's names."""
 
 from . import functional, init
 from .activation import GELU, ReLU, Sigmoid, Tanh
@@ -12,4 +12,27 @@ from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .mlp import MLP
 from .module import Module, ModuleList, Parameter, Sequential
 
-__all__ = [name for name in dir() if name[0].isupper()] + ["functional", "init"]
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "Block",
+    "CausalSelfAttention",
+    "Conv1D",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Embedding",
+    "GELU",
+    "LayerNorm",
+    "Linear",
+    "MLP",
+    "MSELoss",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "functional",
+    "init",
+]

@@ -43,7 +43,8 @@ def linear(x, weight, bias=None):
 
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Over the last axis; normalized_shape is its length, as a number or a tuple of one."""
-    if tuple(x.shape[-1:]) != (tuple(normalized_shape) if hasattr(normalized_shape, "__len__") else (normalized_shape,)):
+    expected = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if x.shape[-1:] != expected:
         raise ValueError(f"layer_norm: normalized_shape {normalized_shape} must be the last axis of {x.shape}")
     return ops.layer_norm(x, weight, bias, eps=eps)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import backend
-from ..tensor import Tensor
+from ..methods import Tensor
 
 
 class Parameter(Tensor):
@@ -25,6 +25,13 @@ class Module:
 
     def __call__(self, *inputs, **options):
         return self.forward(*inputs, **options)
+
+    def __setattr__(self, name, value):
+        is_parameter = isinstance(vars(self).get(name), Parameter)
+        if is_parameter and isinstance(value, Tensor) and not isinstance(value, Parameter):
+            raise TypeError(f"{type(self).__name__}.{name} is a Parameter and would no longer be learned; "
+                            f"assign nn.Parameter(tensor), or .{name}.data = tensor")
+        super().__setattr__(name, value)
 
     # the tree
 
@@ -100,8 +107,8 @@ class Module:
         if problems:
             raise ValueError(f"the weights do not fit {type(self).__name__}: " + "; ".join(problems))
         for name, parameter in parameters.items():
-            home = "numpy" if backend.array_module(parameter.data) is np else "cupy"
-            parameter.data = backend.to(arrays[name], home).astype(parameter.dtype)  # astype copies
+            array = backend.to(arrays[name], backend.backend_of(parameter.data))
+            parameter.data = array.astype(parameter.dtype)  # a copy
 
     # what it looks like
 

@@ -20,10 +20,56 @@ from .embedding import embedding
 from .gelu import gelu, gelu_erf, gelu_tanh
 from .layer_norm import layer_norm
 from .linear import linear
-from .matmul import matmul
 from .losses import binary_cross_entropy, binary_cross_entropy_with_logits, mse_loss
+from .matmul import matmul
 from .reduction import max, mean, sum, var
 from .shape import broadcast_to, cat, getitem, permute, reshape, split, squeeze, stack, transpose, unsqueeze
 from .softmax import log_softmax, softmax
 
-__all__ = [name for name in dir() if not name.startswith("_") and callable(globals()[name])]
+__all__ = [
+    "abs",
+    "add",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "broadcast_to",
+    "cat",
+    "causal_attention",
+    "clip",
+    "cross_entropy",
+    "divide",
+    "dropout",
+    "embedding",
+    "exp",
+    "gelu",
+    "gelu_erf",
+    "gelu_tanh",
+    "getitem",
+    "layer_norm",
+    "linear",
+    "log",
+    "log_softmax",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "mse_loss",
+    "multiply",
+    "negative",
+    "permute",
+    "power",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "softmax",
+    "split",
+    "sqrt",
+    "squeeze",
+    "stack",
+    "subtract",
+    "sum",
+    "tanh",
+    "transpose",
+    "unsqueeze",
+    "var",
+    "where",
+]

@@ -1,7 +1,7 @@
 """The losses of two classes and of numbers. All take reduction="mean", "sum" or "none", as torch's do."""
 
 from ..autograd import op
-from ..backend import array_module
+from ..backend import array_module, check_range
 
 
 def reduce(losses, reduction):
@@ -50,6 +50,7 @@ def binary_cross_entropy_forward(p, target, *, reduction="mean"):
     """
     xp = array_module(p)
     same_shape(p, target)
+    check_range(p, 0, 1, "probability")
     tiny = xp.finfo(p.dtype).smallest_subnormal  # log 0 would warn before it is cut off
     log_p = xp.maximum(xp.log(xp.maximum(p, tiny)), -100)
     log_not_p = xp.maximum(xp.log(xp.maximum(1 - p, tiny)), -100)

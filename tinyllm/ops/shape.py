@@ -152,9 +152,9 @@ def stack(xs, axis=0):
 
 
 def split(x, size, axis=0):
-    """The tensors that x falls into along an axis: pieces of `size` (the last may be shorter), or of the given sizes."""
+    """The tensors that x falls into along an axis: pieces of `size`, the last maybe shorter, or of the given sizes."""
     n = x.shape[axis]
-    sizes = [min(size, n - start) for start in range(0, n, size)] if isinstance(size, int) else list(size)
+    sizes = [min(size, n - start) for start in range(0, n, size)] or [0] if isinstance(size, int) else list(size)
     if sum(sizes) != n:
         raise ValueError(f"split: the sizes {sizes} add up to {sum(sizes)}, axis {axis} of {x.shape} has {n}")
     before = (slice(None),) * (axis % len(x.shape))
@@ -162,13 +162,20 @@ def split(x, size, axis=0):
     return tuple(getitem(x, index=(*before, slice(end - size, end))) for size, end in zip(sizes, ends))
 
 
+def position(axis, n):
+    """axis counted from the front, of n there are."""
+    if not -n <= axis < n:
+        raise IndexError(f"axis {axis} is outside {-n} … {n - 1}")
+    return axis % n
+
+
 def squeeze(x, axis=None):
     """x without its axes of length 1, or without the one named (if it is of length 1)"""
-    drop = range(len(x.shape)) if axis is None else [axis % len(x.shape)]
+    drop = range(len(x.shape)) if axis is None else [position(axis, len(x.shape))]
     return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in drop))
 
 
 def unsqueeze(x, axis):
     """x with a new axis of length 1 at position `axis`"""
-    axis = axis % (len(x.shape) + 1)
+    axis = position(axis, len(x.shape) + 1)
     return reshape(x, shape=(*x.shape[:axis], 1, *x.shape[axis:]))

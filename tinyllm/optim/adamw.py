@@ -35,8 +35,7 @@ class AdamW(Optimizer):
         zeros = array_module(param).zeros_like
         return {"step": 0, "m": zeros(param), "v": zeros(param)}
 
-    def update(self, param, grad, state, group):
+    def update(self, param, grad, state, **options):
         state["step"] += 1
-        options = {name: group[name] for name in ("lr", "betas", "eps", "weight_decay")}
         param, state["m"], state["v"] = adamw(param, grad, state["m"], state["v"], state["step"], **options)
         return param

@@ -2,6 +2,7 @@
 
 from ..backend import array_module
 from ..observe import MODE
+from ..tensor import as_array
 
 
 def clip(grads, max_norm):
@@ -12,7 +13,7 @@ def clip(grads, max_norm):
     xp = array_module(grads[0])
     norm = xp.sqrt(sum((g * g).sum() for g in grads))
     scale = xp.minimum(1.0, max_norm / (norm + 1e-6))
-    return [g * scale for g in grads], norm, scale
+    return [g * scale.astype(g.dtype) for g in grads], norm, scale
 
 
 def clip_grad_norm(parameters, max_norm):
@@ -22,7 +23,7 @@ def clip_grad_norm(parameters, max_norm):
         raise ValueError("clip_grad_norm: no parameter has a gradient; call backward() first")
     grads, norm, scale = clip([p.grad for p in parameters], max_norm)
     for p, grad in zip(parameters, grads):
-        p.grad = grad
+        p.grad = as_array(grad)
     for observer in MODE.get().observers:
         observer.gradients_clipped(norm, max_norm, scale)
     return norm

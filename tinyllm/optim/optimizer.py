@@ -1,13 +1,15 @@
 """What the optimizers share: groups of parameters with their options, and a state for each parameter."""
 
-from ..autograd import Tensor
 from ..observe import MODE
+from ..tensor import Tensor
 
 
 class Optimizer:
     """params: tensors, (name, tensor) pairs, or groups {"params": …, option: value} as in torch."""
 
     def __init__(self, params, **defaults):
+        if isinstance(params, Tensor):
+            raise TypeError(f"{type(self).__name__} takes a list of tensors, not one: write [tensor]")
         groups = list(params)
         if not groups:
             raise ValueError(f"{type(self).__name__} got no parameters")
@@ -19,9 +21,12 @@ class Optimizer:
             if unknown:
                 raise ValueError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}; "
                                  f"its options are {', '.join(defaults)}")
-            tensors = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-            self.param_groups.append({**defaults, **group, "params": [p[1] if isinstance(p, tuple) else p for p in tensors]})
+            listed = [group["params"]] if isinstance(group["params"], Tensor) else group["params"]
+            tensors = [p[1] if isinstance(p, tuple) else p for p in listed]
+            self.param_groups.append({**defaults, **group, "params": tensors})
         listed = [p for group in self.param_groups for p in group["params"]]
+        if any(p.node is not None for p in listed):
+            raise ValueError("only leaves can be moved: a tensor that an op made is made anew by the next forward")
         if len({id(p) for p in listed}) < len(listed):
             raise ValueError("a parameter is listed twice and would be moved twice; "
                              "model.parameters() gives tied weights once")
@@ -37,10 +42,16 @@ class Optimizer:
         """Move every parameter that has a gradient."""
         observers = MODE.get().observers
         for group in self.param_groups:
+            options = {name: _plain(value) for name, value in group.items() if name != "params"}
             for p in group["params"]:
                 if p.grad is None:
                     continue
                 before = p.data
-                p.data = self.update(p.data, p.grad, self.state[p], group)
+                p.data = self.update(p.data, p.grad.astype(p.dtype, copy=False), self.state[p], **options)
                 for observer in observers:
                     observer.parameter_updated(p, before, self.state[p])
+
+
+def _plain(number):
+    """A Python float (or a tuple of them): a rate that numpy computed would turn float32 weights into float64."""
+    return tuple(map(float, number)) if isinstance(number, (tuple, list)) else float(number)

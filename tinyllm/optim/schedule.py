@@ -4,7 +4,7 @@ import math
 
 
 def warmup_cosine(step, *, learning_rate, min_lr, warmup_iters, max_iters):
-    """Up in a straight line over warmup_iters steps, then down half a cosine to min_lr at max_iters; step counts from 0."""
+    """Up in a straight line over warmup_iters steps, then down half a cosine to min_lr at max_iters; step is from 0."""
     if step < warmup_iters:
         return learning_rate * (step + 1) / (warmup_iters + 1)
     if step >= max_iters:

@@ -24,7 +24,6 @@ class SGD(Optimizer):
     def initial_state(self, param):
         return {"velocity": array_module(param).zeros_like(param)}
 
-    def update(self, param, grad, state, group):
-        options = {name: group[name] for name in ("lr", "momentum", "weight_decay")}
+    def update(self, param, grad, state, **options):
         param, state["velocity"] = sgd(param, grad, state["velocity"], **options)
         return param

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..autograd import Tensor
 from ..backend import check_ids, to_numpy
+from ..tensor import Tensor
 
 
 class CharTokenizer:

@@ -19,5 +19,6 @@ def load_run(folder):
                                 "`tinyllm train` makes one")
     model, tokenizer = GPT.from_pretrained(folder), CharTokenizer.load(folder)
     if tokenizer.vocab_size != model.config.vocab_size:
-        raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {model.config.vocab_size}")
+        raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, "
+                         f"the model {model.config.vocab_size}; they are not of one run")
     return model, tokenizer

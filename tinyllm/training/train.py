@@ -28,7 +28,7 @@ class Progress:
 
 
 def train(config, text, out_dir, report=lambda progress: None):
-    """Train a GPT on a text as `config` (a TrainConfig) says, and keep it in out_dir; report(Progress) after every step.
+    """Train a GPT on a text as `config` (a TrainConfig) says and keep it in out_dir; report(Progress) after each step.
 
     Gives the model and its tokenizer. The folder holds the state of the last evaluation, so stopping early loses
     at most `eval_interval` steps.
