@@ -272,6 +272,12 @@ def test_optional_arrays_are_given_by_name(names):
     assert_close("y", ops.layer_norm(x, **arrays).data, expected.numpy(), 1e-13)
 
 
+def test_every_array_can_be_given_by_name():
+    x, w = leaf(2, 3), leaf(3, 3, seed=1)
+    assert (ops.linear(weight=w, x=x).data == x.data @ w.data).all()
+    assert (ops.subtract(x, b=w[:2]).data == x.data - w.data[:2]).all()
+
+
 def test_a_missing_array_is_not_replaced_by_one_that_was_given_another_name():
     x, w = leaf(3, 3), leaf(3, 3, seed=1)
     for call in (lambda: ops.linear(x, bias=w), lambda: ops.layer_norm(weight=w[0]), lambda: ops.subtract(b=w)):

@@ -598,3 +598,16 @@ def test_a_number_can_be_formatted():
     assert f"{tensor(1.23456):.2f}" == "1.23"
     with pytest.raises(ValueError, match="one element"):
         f"{tensor([1.0, 2.0]):.2f}"
+
+
+def test_an_axis_may_be_a_number_of_numpys():
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    x.sum(axis=np.int64(1)).sum().backward()
+    assert x.grad.tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+def test_to_another_dtype_is_a_leaf_of_its_own():
+    x = Tensor([1.5], requires_grad=True)
+    assert x.to("float32") is x
+    assert x.double().requires_grad and x.double().node is None and x.double().dtype == "float64"
+    assert not x.long().requires_grad and x.long().tolist() == [1]

@@ -137,11 +137,11 @@ class TensorMethods:
 
     # other dtypes, other places, plain Python
     def to(x, target):
-        """To a backend ("numpy", "cupy") or to a dtype ("float32", "float64", ...). Not recorded: for leaves."""
+        """x on a backend ("numpy", "cupy") or in a dtype ("float32", ...): x itself, or a new leaf with its own .grad."""
         if x.node is not None:
             raise RuntimeError("to() would cut this tensor off from what made it; move the leaves, or .detach() first")
         data = backend.to(x.data, target) if target in backend.BACKENDS else x.data.astype(target, copy=False)
-        return x if data is x.data else Tensor(data, x.requires_grad)
+        return x if data is x.data else Tensor(data, x.requires_grad and data.dtype.kind == "f")
 
     def double(x):
         return x.to("float64")

@@ -337,3 +337,11 @@ def test_the_fall_is_that_of_torchs_cosine():
         assert rate == pytest.approx(schedule.get_last_lr()[0], rel=1e-12)
         reference.step()
         schedule.step()
+
+
+@pytest.mark.parametrize(
+    "options", [{"lr": -1.0}, {"lr": float("nan")}, {"weight_decay": -0.1}, {"betas": (0.9, 1.0)}, {"eps": -1e-8}]
+)
+def test_impossible_options_are_refused_as_by_torch(options):
+    with pytest.raises(ValueError, match=f"AdamW: {next(iter(options))} must be from 0 to below"):
+        AdamW([Tensor([1.0], requires_grad=True)], **options)

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from ..training.config import TrainConfig
 
-SAMPLE = {"max_new_tokens": 500, "temperature": 0.7, "top_p": 0.9}  # what it writes at the end
+SAMPLE = {"temperature": 0.8, "top_p": 0.8}  # how it writes at the end
 
 
 def train(
@@ -37,8 +37,8 @@ def train(
     start = time.perf_counter()
     model, tokenizer = train(config, text, out_dir, report=_report(config))
     print(f"\ntrained in {time.perf_counter() - start:.0f} s; what it writes now:\n")
-    prompt = tokenizer.encode(text[: text.find("\n") + 1] or text[:1])  # its first line
-    print(tokenizer.decode(model.generate(prompt, seed=config.seed, **SAMPLE)))
+    prompt = tokenizer.encode(text[: config.block_size])
+    print(tokenizer.decode(model.generate(prompt, 500, seed=config.seed, **SAMPLE)))
     print(f"\nmore: tinyllm generate {out_dir} --prompt 'The '")
 
 

@@ -8,7 +8,7 @@ from ..backend import array_module
 
 def spread(dy, shape, axis):
     """dy, which a reduction over `axis` of an array of `shape` gave, repeated along `axis` again (a read-only view)."""
-    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     kept = [1 if i in {a % len(shape) for a in axes} else n for i, n in enumerate(shape)]
     return array_module(dy).broadcast_to(dy.reshape(kept), shape)
 

@@ -21,6 +21,8 @@ class Optimizer:
             if unknown:
                 raise ValueError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}; "
                                  f"its options are {', '.join(defaults)}")
+            for name, value in {**defaults, **group}.items():
+                self._check(name, value)
             listed = [group["params"]] if isinstance(group["params"], Tensor) else group["params"]
             tensors = [p[1] if isinstance(p, tuple) else p for p in listed]
             self.param_groups.append({**defaults, **group, "params": tensors})
@@ -31,6 +33,11 @@ class Optimizer:
             raise ValueError("a parameter is listed twice and would be moved twice; "
                              "model.parameters() gives tied weights once")
         self.state = {p: self.initial_state(p.data) for p in listed}
+
+    def _check(self, name, value):
+        highest = 1 if name == "betas" else float("inf")
+        if name != "params" and not all(0 <= v < highest for v in (value if isinstance(value, tuple) else [value])):
+            raise ValueError(f"{type(self).__name__}: {name} must be from 0 to below {highest}, not {value}")
 
     def zero_grad(self):
         """Forget the gradients, so that the next backward starts from none."""
