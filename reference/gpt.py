@@ -7,6 +7,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from reference.ops import causal_attention, dropout, linear
+
 
 @dataclass
 class GPTConfig:
@@ -23,11 +25,6 @@ class GPTConfig:
     tie_weights: bool = True  # the head is wte
 
 
-def dropout(x, keep, p):
-    """Dropout with its mask given: x where keep, scaled by 1 / (1 - p); no mask, no dropout."""
-    return x if keep is None else x * keep / (1 - p)
-
-
 class Conv1D(nn.Module):
     """A linear layer whose weight is stored (in, out), as Hugging Face's GPT-2 stores it: y = x @ W + b."""
 
@@ -37,11 +34,11 @@ class Conv1D(nn.Module):
         self.bias = nn.Parameter(torch.empty(n_out)) if bias else None
 
     def forward(self, x):
-        return F.linear(x, self.weight.T, self.bias)
+        return linear(x, self.weight, self.bias)
 
 
 class CausalSelfAttention(nn.Module):
-    """Multi-head causal attention; written out by hand where its weights are dropped by a given mask."""
+    """Multi-head causal attention between its two projections."""
 
     def __init__(self, config):
         super().__init__()
@@ -54,17 +51,7 @@ class CausalSelfAttention(nn.Module):
         self.p = config.dropout
 
     def forward(self, x, keep=None):
-        B, T, C = x.shape
-        qkv = self.c_attn(x).view(B, T, 3, self.n_head, C // self.n_head)  # (B, T, 3, H, D)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
-        if keep is None:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        else:
-            scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, T)
-            future = torch.ones(T, T, dtype=torch.bool, device=x.device).triu(1)
-            weights = F.softmax(scores.masked_fill(future, -math.inf), dim=-1)
-            y = dropout(weights, keep, self.p) @ v  # (B, H, T, D)
-        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
+        return self.c_proj(causal_attention(self.c_attn(x), keep, self.n_head, self.p))
 
 
 class MLP(nn.Module):

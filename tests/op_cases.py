@@ -4,13 +4,14 @@ A maker takes a `Chooser` (hypothesis or a plain seed decides) and gives a Case.
 `benchmarks/parity.py` all use these, so an op has one list of examples.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+import reference.ops
 
 
 @dataclass
@@ -168,7 +169,7 @@ def _linear(c):
     i, o = c.integer(1, 7), c.integer(1, 7)
     x, weight = c.normal(*c.shape(1, 3), i), c.normal(i, o)
     bias = c.choice([c.normal(o), None])
-    return Case([x, weight, bias], lambda x, weight, bias: F.linear(x, weight.T, bias))
+    return Case([x, weight, bias], reference.ops.linear)
 
 
 def _reshape(c):
@@ -244,7 +245,8 @@ def _layer_norm(c):
 
 def _dropout(c):
     x, p = c.normal(*c.shape()), c.choice([0.1, 0.5, 0.0])
-    return Case([x, np.asarray(c.rng.random(x.shape) >= p)], lambda x, keep: x * keep / (1 - p), {"p": p})
+    keep = np.asarray(c.rng.random(x.shape) >= p)
+    return Case([x, keep], lambda x, keep: reference.ops.dropout(x, keep, p), {"p": p})
 
 
 def _causal_attention(c):
@@ -252,16 +254,8 @@ def _causal_attention(c):
     p = c.choice([0.0, 0.3])
     keep = np.asarray(c.rng.random((B, H, T, T)) >= p) if p else None
 
-    def reference(qkv, keep):
-        q, k, v = (x.view(B, T, H, D).transpose(1, 2) for x in qkv.split(H * D, dim=2))
-        if keep is None:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        else:
-            scores = (q @ k.transpose(-2, -1) / math.sqrt(D)).masked_fill(torch.ones(T, T).triu(1).bool(), -math.inf)
-            y = (scores.softmax(-1) * keep / (1 - p)) @ v
-        return y.transpose(1, 2).reshape(B, T, H * D)
-
-    return Case([c.normal(B, T, 3 * H * D), keep], reference, {"n_head": H, "p": p})
+    inputs, options = [c.normal(B, T, 3 * H * D), keep], {"n_head": H, "p": p}
+    return Case(inputs, lambda qkv, keep: reference.ops.causal_attention(qkv, keep, **options), options)
 
 
 def _cross_entropy(c):

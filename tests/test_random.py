@@ -41,7 +41,9 @@ WORDS = st.integers(-(2**63), 2**64 - 1)
 @given(WORDS, WORDS, WORDS, st.integers(0, 2**40), st.lists(st.integers(1, 4), max_size=3))
 def test_bits_are_what_the_docstring_says(seed, step, site, first, shape):
     bits = random_bits(tuple(shape), seed=seed, step=step, site=site, first=first)
-    key = mix((mix((mix(seed % 2**64) + step) % 2**64) + site) % 2**64)
+    key = 0
+    for part in (seed, step, site):
+        key = mix((key + GOLDEN + part) % 2**64)
     offset = first * math.prod(shape[1:])
     expected = [mix((key + (offset + i) * GOLDEN) % 2**64) for i in range(math.prod(shape))]
     assert bits.dtype == np.uint64 and bits.shape == tuple(shape)
@@ -233,3 +235,8 @@ def test_rand_stays_below_1_also_in_float32(monkeypatch):
 
     monkeypatch.setattr("tinyllm.creation.generator", Largest)
     assert (rand(3).data < 1).all()
+
+
+def test_nothing_special_happens_at_seed_0():
+    """mix(0) is 0: without a constant, element 0 of the first mask would always be dropped."""
+    assert random_bits((3,), seed=0).min() > 2**32

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 TORCH = {
     "import tinyllm as torch": "import torch",

@@ -611,3 +611,29 @@ def test_to_another_dtype_is_a_leaf_of_its_own():
     assert x.to("float32") is x
     assert x.double().requires_grad and x.double().node is None and x.double().dtype == "float64"
     assert not x.long().requires_grad and x.long().tolist() == [1]
+
+
+def test_writing_to_a_part_would_be_lost_and_is_refused():
+    a = tinyllm.ones(2, 2)
+    with pytest.raises(RuntimeError, match=r"as in a\[0, 1\] = 5 and not a\[0\]\[1\] = 5"):
+        a[0][1] = 5
+    a[0, 1] = 5
+    a[0] += 1
+    assert a.tolist() == [[2, 6], [1, 1]]
+
+
+@pytest.mark.parametrize("data", [np.array(["a"]), np.array([1j]), np.array([None])])
+def test_arrays_of_anything_but_numbers_are_refused(data):
+    with pytest.raises(TypeError, match="a tensor holds numbers"):
+        Tensor(data)
+
+
+def test_integers_cannot_be_told_to_require_a_gradient():
+    x = Tensor([1, 2])
+    with pytest.raises(TypeError, match="only floating-point"):
+        x.requires_grad = True
+
+
+def test_the_truth_of_many_numbers_is_ambiguous():
+    with pytest.raises(ValueError, match=r"whether \(2,\) numbers are true is ambiguous"):
+        bool(Tensor([1.0, 2.0]) > 0)

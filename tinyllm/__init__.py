@@ -16,6 +16,7 @@ Read the files in this order; each is short:
 Names are loaded when they are first used, so `import tinyllm` costs nothing.
 """
 
+import builtins
 import importlib
 import sys
 from types import ModuleType
@@ -41,7 +42,7 @@ _SUBMODULES = ("ops", "nn", "optim", "models", "data", "tokenizers", "generation
 _DTYPES = {name: name for name in ("float32", "float64", "int32", "int64", "bool")}
 _DTYPES |= {"float": "float32", "double": "float64", "int": "int32", "long": "int64"}  # torch's other names for them
 
-__all__ = [*_MODULE_OF, *_SUBMODULES, *_DTYPES]
+__all__ = [name for name in (*_MODULE_OF, *_SUBMODULES, *_DTYPES) if not hasattr(builtins, name)]
 
 
 def __getattr__(name):
@@ -58,7 +59,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULE_OF, *_SUBMODULES, *_DTYPES})
 
 
 class _Package(ModuleType):

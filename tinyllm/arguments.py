@@ -25,6 +25,9 @@ def tensors_of(op, inputs, options):
         raise TypeError(f"{op.__name__} takes {len(names)} arrays ({', '.join(names)}), got {len(inputs)}; "
                         f"options are given by name: {op.__name__}{op.__signature__}")
 
+    if unknown := set(options) - op.options:
+        hint = "; torch's dim and keepdim are axis and keepdims here" if unknown & {"dim", "keepdim"} else ""
+        raise TypeError(f"{op.__name__} has no option {', '.join(sorted(unknown))}: {op.__signature__}{hint}")
     inputs = [x if x is None or isinstance(x, (Tensor, *NUMBERS)) else Tensor(x) for x in inputs]
     tensors = [(name, x) for name, x in zip(names, inputs) if isinstance(x, Tensor)]
     floats = {x.dtype for name, x in tensors if x.dtype.kind == "f" and name not in op.discrete}
@@ -32,7 +35,11 @@ def tensors_of(op, inputs, options):
         raise TypeError(f"{op.__name__} got {' and '.join(sorted(map(str, floats)))}: "
                         "bring them to one dtype, as with x.to('float64')")
     dtype = next(iter(floats), None)
-    xp = array_module(tensors[0][1].data) if tensors else np
+    modules = {array_module(x.data) for _, x in tensors}
+    if len(modules) > 1:
+        raise TypeError(f"{op.__name__} got {' and '.join(sorted(m.__name__ for m in modules))} arrays: "
+                        "bring them to one backend, as with x.to('cupy')")
+    xp = next(iter(modules), np)
     if dtype is None:  # integers alone: a number among them is as wide as they are
         numbers = [x for x in inputs if isinstance(x, NUMBERS)]
         number_dtype = np.result_type(*(x.dtype for name, x in tensors if name not in op.discrete), *numbers)

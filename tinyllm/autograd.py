@@ -12,7 +12,7 @@ import inspect
 from itertools import count
 
 from .arguments import as_floats, describe, tensors_of
-from .backend import array_module
+from .backend import array_module, is_array
 from .observe import MODE
 from .tensor import Tensor, as_array
 
@@ -38,7 +38,9 @@ class Op:
         self.__name__ = forward.__name__.removesuffix("_forward")
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.__signature__ = inspect.signature(forward)
-        arrays = [p for p in self.__signature__.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        parameters = self.__signature__.parameters.values()
+        arrays = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self.options = frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
         self.names = tuple(p.name for p in arrays)
         self.optional = frozenset(p.name for p in arrays if p.default is None)
         self.variadic = arrays[-1].kind is inspect.Parameter.VAR_POSITIONAL
@@ -116,7 +118,7 @@ class Node:
 
 
 def gradients(loss, dy=None):
-    """{leaf: dloss/dleaf} for every leaf that requires a gradient. Pure: no `.grad` is read or written.
+    """{leaf: dloss/dleaf} for every leaf that requires a gradient. No `.grad` is read or written; the graph is used up.
 
     dy is dL/dloss, of loss's shape; a scalar loss needs none (dL/dL = 1). What comes back may be shared or
     read-only: copy before you write.
@@ -153,7 +155,7 @@ def _upstream(loss, dy):
             raise RuntimeError(f"backward() of a {loss.shape} tensor needs dy, the gradient of the final scalar by it; "
                                "or reduce it first: .sum() or .mean()")
         return array_module(loss.data).ones(loss.shape, loss.dtype)
-    dy = Tensor(dy).data
+    dy = as_array(dy, None if isinstance(dy, Tensor) or is_array(dy) else loss.dtype)
     if dy.shape != loss.shape or dy.dtype != loss.dtype:
         raise ValueError(f"dy must be {loss.shape} {loss.dtype} as the tensor is, got {dy.shape} {dy.dtype}")
     return dy

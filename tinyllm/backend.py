@@ -52,8 +52,8 @@ def check_ids(ids, size, what):
 def check_range(x, low, high, what, error=ValueError):
     """Raise where an element lies outside low … high.
 
-    Only arrays on the host are read: looking at one on the GPU would make the CPU wait for it, so a loader checks
-    its ids here before they go there.
+    Only arrays on the host are read: looking at one on the GPU would make the CPU wait for it, so ids are
+    to be checked before they go there.
     """
     if array_module(x) is np and x.size and not (x.min() >= low and x.max() <= high):
         bad = x[~((x >= low) & (x <= high))].reshape(-1)[0]

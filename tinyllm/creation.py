@@ -2,14 +2,10 @@
 
 import numpy as np
 
+from .backend import array_module
 from .methods import Tensor
 from .random import generator
-from .tensor import as_array
-
-
-def _shape(sizes):
-    """The shape in zeros(2, 3) and in zeros((2, 3))."""
-    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+from .tensor import as_array, as_shape
 
 
 def tensor(data, dtype=None, requires_grad=False):
@@ -24,11 +20,11 @@ def from_numpy(array):
 
 
 def zeros(*shape, dtype="float32", requires_grad=False):
-    return Tensor(np.zeros(_shape(shape), dtype), requires_grad)
+    return Tensor(np.zeros(as_shape(shape), dtype), requires_grad)
 
 
 def ones(*shape, dtype="float32", requires_grad=False):
-    return Tensor(np.ones(_shape(shape), dtype), requires_grad)
+    return Tensor(np.ones(as_shape(shape), dtype), requires_grad)
 
 
 def full(shape, value, dtype=None, requires_grad=False):
@@ -49,17 +45,17 @@ def arange(start, end=None, step=1, dtype=None, requires_grad=False):
 
 def rand(*shape, dtype="float32", requires_grad=False):
     """Uniform in [0, 1), from the generator that `manual_seed` seeds."""
-    return Tensor(generator().random(_shape(shape), dtype), requires_grad)
+    return Tensor(generator().random(as_shape(shape), dtype), requires_grad)
 
 
 def randn(*shape, dtype="float32", requires_grad=False):
     """Normal with mean 0 and variance 1, from the generator that `manual_seed` seeds."""
-    return Tensor(generator().standard_normal(_shape(shape)).astype(dtype), requires_grad)
+    return Tensor(generator().standard_normal(as_shape(shape)).astype(dtype), requires_grad)
 
 
 def zeros_like(x):
-    return zeros(x.shape, dtype=x.dtype)
+    return Tensor(array_module(x.data).zeros_like(x.data))
 
 
 def ones_like(x):
-    return ones(x.shape, dtype=x.dtype)
+    return Tensor(array_module(x.data).ones_like(x.data))

@@ -8,11 +8,15 @@ import numpy as np
 from . import backend, ops
 from .backend import array_module
 from .observe import MODE
-from .tensor import Tensor, as_array
+from .tensor import Tensor, as_array, as_shape
 
 
 def _raw(x):
     return x.data if isinstance(x, Tensor) else x
+
+
+def _raw_index(index):
+    return tuple(_raw(part) for part in index) if isinstance(index, tuple) else _raw(index)
 
 
 def _no_gradient(name):
@@ -104,7 +108,7 @@ class TensorMethods:
         return ops.transpose(x, axis0=axis0, axis1=axis1)
 
     def reshape(x, *shape):
-        return ops.reshape(x, shape=_tuple(shape))
+        return ops.reshape(x, shape=as_shape(shape))
 
     view = reshape
 
@@ -112,10 +116,10 @@ class TensorMethods:
         return ops.reshape(x, shape=(-1,))
 
     def permute(x, *axes):
-        return ops.permute(x, axes=_tuple(axes))
+        return ops.permute(x, axes=as_shape(axes))
 
     def broadcast_to(x, *shape):
-        return ops.broadcast_to(x, shape=_tuple(shape))
+        return ops.broadcast_to(x, shape=as_shape(shape))
 
     expand = broadcast_to
 
@@ -126,18 +130,20 @@ class TensorMethods:
         return x.shape if axis is None else x.shape[axis]
 
     def __getitem__(x, index):
-        parts = index if isinstance(index, tuple) else (index,)
-        parts = tuple(_raw(part) for part in parts)
-        return ops.getitem(x, index=parts if isinstance(index, tuple) else parts[0])
+        return ops.getitem(x, index=_raw_index(index))
 
     def __setitem__(x, index, value):
         _check_in_place(x, value, "x[...] = y")
+        if x.data.base is not None:
+            raise RuntimeError("x[...] = y would change x and not the numbers it is a part of; write to the whole, "
+                               "as in a[0, 1] = 5 and not a[0][1] = 5, or make x its own: x = tensor(x)")
         x.data = x.data.copy()
-        x.data[_raw(index)] = _raw(value)
+        x.data[_raw_index(index)] = _raw(value)
 
     # other dtypes, other places, plain Python
     def to(x, target):
-        """x on a backend ("numpy", "cupy") or in a dtype ("float32", ...): x itself, or a new leaf with its own .grad."""
+        """x on a backend ("numpy", "cupy") or in a dtype ("float32", …): x itself, or a new leaf with a .grad of its own.
+        """
         if x.node is not None:
             raise RuntimeError("to() would cut this tensor off from what made it; move the leaves, or .detach() first")
         data = backend.to(x.data, target) if target in backend.BACKENDS else x.data.astype(target, copy=False)
@@ -159,12 +165,16 @@ class TensorMethods:
         """Say that a leaf wants (or no longer wants) a gradient."""
         if x.node is not None:
             raise RuntimeError("only a leaf can be told whether it requires a gradient; .detach() makes one")
-        x.requires_grad = Tensor(x.data, requires_grad).requires_grad
+        x.requires_grad = requires_grad
         return x
 
     __float__ = lambda x: float(x.item())
     __int__ = lambda x: int(x.item())
-    __bool__ = lambda x: bool(x.item())
+
+    def __bool__(x):
+        if x.numel() != 1:
+            raise ValueError(f"whether {x.shape} numbers are true is ambiguous; compare one of them, or reduce: .max()")
+        return bool(x.item())
 
     def __len__(x):
         if not x.shape:
@@ -181,11 +191,6 @@ class TensorMethods:
         text = array_module(x.data).array2string(x.data, separator=", ", prefix="Tensor(", precision=4)
         made = f", from={x.node.op.__name__}" if x.node else ", requires_grad=True" if x.requires_grad else ""
         return f"Tensor({text}, shape={x.shape}, dtype={x.dtype}{made})"
-
-
-def _tuple(numbers):
-    """The shape in reshape(2, 3) and in reshape((2, 3))."""
-    return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int) else numbers
 
 
 for _name, _method in vars(TensorMethods).items():

@@ -25,7 +25,7 @@ def _mix(z):
 
 
 def random_bits(shape, *, seed, step=0, site=0, first=0, xp=np):
-    """Element i gets mix(key + i · GOLDEN), 64 bits; key = mix(mix(mix(seed) + step) + site)
+    """Element i gets mix(key + i · G), 64 bits, G = GOLDEN; key = mix(mix(mix(seed + G) + step + G) + site + G)
 
     step: which training step; site: which of its masks. `first` is the number of rows (axis 0) of the whole batch
     that come before this part of it.
@@ -34,7 +34,7 @@ def random_bits(shape, *, seed, step=0, site=0, first=0, xp=np):
     """
     key = np.zeros(1, np.uint64)
     for part in (seed, step, site):
-        key = _mix(key + np.uint64(int(part) & MASK))
+        key = _mix(key + np.uint64(GOLDEN) + np.uint64(int(part) & MASK))  # + GOLDEN: mix(0) would be 0
     start = int(key[0]) + int(first) * math.prod(shape[1:]) * GOLDEN & MASK
     i = xp.arange(math.prod(shape), dtype=np.uint64)
     return _mix(i * np.uint64(GOLDEN) + np.uint64(start)).reshape(shape)

@@ -1,4 +1,7 @@
-"""Tensor: an array, and where it came from. What it can do is in methods.py, how gradients reach it in autograd.py."""
+"""Tensor: an array, and where it came from.
+
+What it can do is added in methods.py, how gradients reach it in autograd.py; `from tinyllm import Tensor` has it all.
+"""
 
 import numpy as np
 
@@ -12,14 +15,13 @@ class Tensor:
     int64 or bool. grad: None, or an array of its own after `backward()`. node: the op that made it, None for a leaf.
     """
 
-    __slots__ = ("_data", "grad", "requires_grad", "node", "__weakref__")
+    __slots__ = ("_data", "_requires_grad", "grad", "node", "__weakref__")
     __array_ufunc__ = None  # numpy_array * tensor is ours to answer, not numpy's
 
     def __init__(self, data, requires_grad=False, dtype=None):
         self.data = as_array(data, dtype)
-        if requires_grad and self.dtype.kind != "f":
-            raise TypeError(f"only floating-point tensors can require a gradient, not {self.dtype}")
-        self.grad, self.requires_grad, self.node = None, requires_grad, None
+        self.requires_grad = requires_grad
+        self.grad = self.node = None
 
     @property
     def data(self):
@@ -28,6 +30,16 @@ class Tensor:
     @data.setter
     def data(self, data):
         self._data = as_array(data)
+
+    @property
+    def requires_grad(self):
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad):
+        if requires_grad and self.dtype.kind != "f":
+            raise TypeError(f"only floating-point tensors can require a gradient, not {self.dtype}")
+        self._requires_grad = requires_grad
 
     @property
     def shape(self):
@@ -61,11 +73,16 @@ def as_array(data, dtype=None):
     """data as an array: an array stays itself; Python's numbers and lists of them become float32, int64 or bool."""
     if isinstance(data, Tensor):
         data = data.data
-    if backend.is_array(data):
-        return data if dtype is None else data.astype(dtype, copy=False)
-    array = np.asarray(data)
+    array = data if backend.is_array(data) else np.asarray(data)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a tensor holds numbers, not {array.dtype} such as {str(array.reshape(-1)[:1])[:40]}")
+    if array is data:
+        return data if dtype is None else data.astype(dtype, copy=False)
     if dtype is None and array.dtype == np.float64 and not isinstance(data, np.generic):
         dtype = np.float32
     return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def as_shape(sizes):
+    """The tuple in zeros(2, 3) and in zeros((2, 3))."""
+    return tuple(sizes[0]) if len(sizes) == 1 and not hasattr(sizes[0], "__index__") else sizes

@@ -94,3 +94,20 @@ def test_impossible_options_are_refused(model, options, message):
 def test_an_empty_prompt_is_refused(model):
     with pytest.raises(ValueError, match="the prompt is empty"):
         model.generate(np.zeros(0, int), 1)
+
+
+def test_a_model_of_nan_is_refused_and_not_sampled(model):
+    broken = GPT(model.config)
+    broken.ln_f.weight.data = broken.ln_f.weight.data * np.nan
+    for options in ({}, {"temperature": 0}):
+        with pytest.raises(ValueError, match="the model's scores are not finite numbers; its training diverged"):
+            broken.generate([1], 1, **options)
+
+
+def test_a_temperature_next_to_0_is_greedy(model):
+    assert model.generate([1], 9, temperature=1e-300).tolist() == model.generate([1], 9, temperature=0).tolist()
+
+
+def test_ids_of_fractions_are_refused(model):
+    with pytest.raises(TypeError, match="ids must be integers, not float32"):
+        model.generate([0.7, 1.9], 1)

@@ -170,3 +170,20 @@ def test_the_repr_shows_the_tree_with_shapes_and_counts():
     assert "(c_attn): Conv1D(12, 36)" in text and "weight (12, 36), bias (36,)" in text
     assert "tied" in text.splitlines()[-1]
     assert f"{sum(p.data.size for p in GPT(SMALL).parameters()):,}" in text.splitlines()[0]
+
+
+def test_targets_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"targets \(3, 1\) must have the shape of the ids, \(1, 3\)"):
+        GPT(SMALL).loss(np.zeros((1, 3), int), np.zeros((3, 1), int))
+
+
+def test_sizes_may_be_numbers_of_numpys():
+    assert GPT(GPTConfig(**{**vars(SMALL), "vocab_size": np.int64(11)})).lm_head.weight.shape == (11, 12)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"n_embd": 12}'])
+def test_a_configuration_of_something_else_is_refused(content, tmp_path):
+    GPT(SMALL).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match="is not the configuration of a GPT: no .*n_layer"):
+        GPT.from_pretrained(tmp_path)

@@ -30,7 +30,9 @@ FUNCTIONS = {
     "relu": lambda f, t: f.relu(t(X)),
     "dropout, off": lambda f, t: f.dropout(t(X), p=0.5, training=False),
     "cross_entropy": lambda f, t: f.cross_entropy(t(X), t(np.array([0, 3, -100, 1, 2]))),
-    "cross_entropy, sum": lambda f, t: f.cross_entropy(t(X), t(np.array([0, 3, 1, 1, 2])), ignore_index=1, reduction="sum"),
+    "cross_entropy, sum": lambda f, t: f.cross_entropy(
+        t(X), t(np.array([0, 3, 1, 1, 2])), ignore_index=1, reduction="sum"
+    ),
     "mse_loss": lambda f, t: f.mse_loss(t(X), t(T01), reduction="none"),
     "binary_cross_entropy": lambda f, t: f.binary_cross_entropy(t(1 / (1 + np.exp(-X))), t(T01)),
     "with_logits": lambda f, t: f.binary_cross_entropy_with_logits(t(X), t(T01), reduction="sum"),
@@ -48,7 +50,9 @@ LAYERS = {
     "Embedding": (lambda n: n.Embedding(6, 3), np.array([[0, 5], [5, 2]])),
     "LayerNorm": (lambda n: n.LayerNorm(4), X),
     "LayerNorm, no bias": (lambda n: n.LayerNorm(4, bias=False), X),
-    "activations": (lambda n: n.Sequential(n.Tanh(), n.ReLU(), n.GELU(), n.Sigmoid(), n.GELU("tanh"), n.Dropout(0.0)), X),
+    "LayerNorm, no parameters": (lambda n: n.LayerNorm((4,), 1e-3, False), X),
+    "activations": (lambda n: n.Sequential(n.Tanh(), n.ReLU(), n.GELU(), n.Sigmoid(), n.GELU("tanh")), X),
+    "dropout of nothing": (lambda n: n.Sequential(n.Dropout(0.0)), X),
     "a net": (lambda n: n.Sequential(n.Linear(4, 6), n.ReLU(), n.Sequential(n.Linear(6, 2), n.Sigmoid())), X),
 }
 
@@ -119,3 +123,8 @@ def test_the_bigram_model_is_the_reference():
     assert_close("loss", loss.data, expected.detach().numpy(), 1e-12)
     table = ours.token_embedding_table.weight
     assert_close("gradient", table.grad, theirs.token_embedding_table.weight.grad.numpy(), 1e-12)
+
+
+def test_a_layer_norm_over_several_axes_is_refused():
+    with pytest.raises(ValueError, match=r"normalized_shape \(5, 4\) must be the last axis"):
+        nn.LayerNorm((5, 4))(Tensor(X, dtype="float32"))

@@ -31,7 +31,8 @@ def test_names_follow_the_tree_and_a_tied_parameter_comes_once():
 def test_train_and_eval_reach_every_module():
     net = Net()
     assert net.eval() is net and not any(module.training for module in net.modules())
-    assert np.array_equal(net(Tensor(np.ones((4, 3)), dtype="float32")).data, net(Tensor(np.ones((4, 3)), dtype="float32")).data)
+    x = Tensor(np.ones((4, 3)), dtype="float32")
+    assert np.array_equal(net(x).data, net(x).data), "nothing is dropped"
     assert all(module.training for module in net.train().modules())
 
 
@@ -92,3 +93,25 @@ def test_dropout_of_no_probability_is_refused(p):
         nn.Dropout(p)
     with pytest.raises(ValueError, match="dropout must be a probability"):
         nn.functional.dropout(Tensor([1.0]), p)
+
+
+@pytest.mark.parametrize("modules", [[nn.Linear(3, 4), nn.Sigmoid], [[nn.Linear(3, 4)]], [nn.functional.relu]])
+def test_sequential_of_anything_but_modules_is_refused(modules):
+    with pytest.raises(TypeError, match="not a Module; write Sigmoid\\(\\) with its brackets"):
+        nn.Sequential(*modules)
+
+
+@pytest.mark.parametrize("target", ["int64", "cuda", "float16"])
+def test_to_anything_but_backends_and_floats_is_refused(target):
+    with pytest.raises(ValueError, match="give a backend, numpy or cupy, or float32 or float64"):
+        Net().to(target)
+
+
+def test_evaluating_gives_each_module_its_own_mode_back():
+    net = Net()
+    net.layers[1].eval()
+    with pytest.raises(ZeroDivisionError), net.evaluating():
+        assert not any(module.training for module in net.modules())
+        assert not net.first(Tensor(np.ones((1, 3)), dtype="float32")).requires_grad
+        raise ZeroDivisionError
+    assert net.training and net.first.training and not net.layers[1].training

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from reference.training import learning_rate
 from tests.op_checks import assert_close
 from tinyllm import SGD, AdamW, Observer, Tensor, observe
+from tinyllm.nn import Linear
 from tinyllm.optim import clip_grad_norm, warmup_cosine
 
 STEPS = 200
@@ -345,3 +346,15 @@ def test_the_fall_is_that_of_torchs_cosine():
 def test_impossible_options_are_refused_as_by_torch(options):
     with pytest.raises(ValueError, match=f"AdamW: {next(iter(options))} must be from 0 to below"):
         AdamW([Tensor([1.0], requires_grad=True)], **options)
+
+
+@pytest.mark.parametrize("params", [[np.ones(2)], Linear(2, 3)], ids=["an array", "a model"])
+def test_what_is_no_parameter_is_refused(params):
+    with pytest.raises(TypeError, match="moves tensors, not ndarray|write model.parameters()"):
+        AdamW(params)
+
+
+def test_betas_are_two():
+    AdamW([Tensor([1.0], requires_grad=True)], betas=[0.9, 0.99])
+    with pytest.raises(ValueError, match="betas must be two numbers"):
+        AdamW([Tensor([1.0], requires_grad=True)], betas=(0.9,))

@@ -95,12 +95,38 @@ def test_shakespeare_char_cpu_is_nanogpts_recipe():
         ({"learning_rate": -1.0}, "--learning-rate must be 0 or more, not -1.0"),
         ({"learning_rate": float("nan")}, "--learning-rate must be 0 or more, not nan"),
         ({"dropout": 1.0}, "--dropout must be from 0 to below 1, not 1.0"),
+        ({"min_lr": 1.0}, "--min-lr must be at most --learning-rate 0.01, not 1.0"),
+        ({"warmup_iters": 60}, "--warmup-iters must be below --max-iters 60, not 60"),
         ({"dtype": "float16"}, "--dtype must be float32 or float64, not float16"),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **change)
+
+
+def test_a_diverged_run_stops_and_keeps_what_was_good(tmp_path):
+    seen = []
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="the training diverged; lower --learning-rate"):
+        train(replace(SMALL, learning_rate=1e18, min_lr=0.0, grad_clip=0.0, max_iters=30), TEXT, tmp_path, seen.append)
+    assert len(seen) < 30 and all(np.isfinite(p.loss) for p in seen)
+
+
+def test_a_text_too_short_to_validate_is_refused_before_training(tmp_path):
+    with pytest.raises(ValueError, match="the last tenth of 100 characters, has 10: too few for a window"):
+        train(SMALL, TEXT[:100], tmp_path / "run", lambda progress: pytest.fail("a step was made"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_warm_up_and_last_rate_follow_the_run():
+    assert (TrainConfig().warmup_iters, TrainConfig().min_lr) == (100, 1e-4)
+    assert TrainConfig(max_iters=60).warmup_iters == 3
+    assert TrainConfig(learning_rate=1e-5).min_lr == pytest.approx(1e-6)
+
+
+def test_a_path_with_any_character_survives_the_toml(tmp_path):
+    config = replace(SMALL, data="it's \"here\"\\ü.txt")
+    assert tomllib.loads(config.to_toml())["data"] == config.data
 
 
 @pytest.mark.slow

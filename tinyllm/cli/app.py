@@ -18,12 +18,14 @@ app.command(generate)
 def main(arguments=None):
     """Run a command and leave with its exit code: 0, 2 for a mistake of the user's, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows ? instead
     try:
-        if preset := _preset(arguments):
-            app.config = Toml(preset_path(preset), use_commands_as_keys=False)
+        preset = _preset(arguments)
+        app.config = Toml(preset_path(preset), use_commands_as_keys=False) if preset else ()
         app(arguments, exit_on_error=False, print_error=False)
     except (CycloptsError, ValueError, OSError, ImportError) as error:
-        _leave(2, f"tinyllm: {error}")
+        _leave(2, "\n".join([f"tinyllm: {error}", *getattr(error, "__notes__", [])]))
     except KeyboardInterrupt:
         _leave(130, "tinyllm: stopped")
 

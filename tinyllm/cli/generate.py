@@ -10,7 +10,7 @@ def generate(
     run: Annotated[Path, Parameter(name="RUN")],
     /,
     *,
-    prompt: str = "\n",
+    prompt: str | None = None,
     max_new_tokens: int = 500,
     temperature: float = 0.8,
     top_k: int = 40,
@@ -24,7 +24,7 @@ def generate(
     run
         Folder of a run, as `tinyllm train` leaves it.
     prompt
-        Text to continue.
+        Text to continue; by default an empty line, or the first character the model knows.
     max_new_tokens
         How many tokens to add.
     temperature
@@ -39,6 +39,8 @@ def generate(
     from ..training.run import load_run
 
     model, tokenizer = load_run(run)
+    if prompt is None:
+        prompt = "\n" if "\n" in tokenizer.characters else tokenizer.characters[0]
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     ids = model.generate(tokenizer.encode(prompt), max_new_tokens, **options)
     print(tokenizer.decode(ids))

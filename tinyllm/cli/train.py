@@ -1,5 +1,6 @@
 """`tinyllm train`"""
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +40,7 @@ def train(
     print(f"\ntrained in {time.perf_counter() - start:.0f} s; what it writes now:\n")
     prompt = tokenizer.encode(text[: config.block_size])
     print(tokenizer.decode(model.generate(prompt, 500, seed=config.seed, **SAMPLE)))
-    print(f"\nmore: tinyllm generate {out_dir} --prompt 'The '")
+    print(f"\nmore: tinyllm generate {shlex.quote(str(out_dir))}")
 
 
 def _report(config):

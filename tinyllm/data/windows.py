@@ -28,9 +28,8 @@ def split(ids, fractions=(0.9, 0.1)):
 
 
 def windows(ids, block_size):
-    """All windows side by side, without overlap, for evaluation: every token but the first is a target exactly once.
-
-    What is left at the end and fills no window is dropped.
+    """All windows side by side, without overlap, for evaluation: every token is a target once, but for the first
+    and for what is left at the end and fills no window.
 
     ids (n,)  ->  inputs (N, T), targets (N, T) int64   with N = (n − 1) // T
     """

@@ -6,7 +6,6 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..methods import Tensor
-from ..observe import no_grad
 from . import sampling
 
 
@@ -20,27 +19,26 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
     """
     _check(max_new_tokens, temperature, top_k, top_p, seed)
     ids = to_numpy((ids if isinstance(ids, Tensor) else Tensor(ids)).data)
+    if ids.size and ids.dtype.kind not in "iu":
+        raise TypeError(f"generate: ids must be integers, not {ids.dtype}")
     rows = np.atleast_2d(ids).astype(np.int64)
     if rows.size == 0:
         raise ValueError("generate: the prompt is empty; give at least one token")
     rng = np.random.default_rng(seed)
-    training = model.training
-    model.eval()
-    try:
+    with model.evaluating():
         for _ in range(max_new_tokens):
-            with no_grad():
-                logits = model(rows[:, -model.block_size :])
+            logits = model(rows[:, -model.block_size :])
             last = to_numpy(logits.data)[:, -1].astype(np.float64)  # (B, V)
             draws = rng.random(len(rows))
             chosen = [next_token(row, u, temperature, top_k, top_p) for row, u in zip(last, draws)]
             rows = np.concatenate((rows, np.array(chosen)[:, None]), axis=1)
-    finally:
-        model.train(training)
     return Tensor(rows.reshape(*ids.shape[:-1], -1))
 
 
 def next_token(logits, u, temperature, top_k, top_p):
     """The id chosen from one row of logits (V,); u in [0, 1) decides where chance does."""
+    if not np.isfinite(logits).all():
+        raise ValueError("generate: the model's scores are not finite numbers; its training diverged")
     if temperature == 0:
         return int(logits.argmax())
     logits = sampling.temperature(logits, temperature)

@@ -4,11 +4,11 @@ import numpy as np
 
 
 def temperature(logits, t):
-    """logits / t: below 1 the likely tokens gain, above 1 the unlikely ones
+    """(logits − their largest) / t: below 1 the likely tokens gain, above 1 the unlikely ones
 
     logits (V,)  ->  logits (V,)
     """
-    return logits / t
+    return (logits - logits.max()) / t
 
 
 def top_k(logits, k):

@@ -13,9 +13,10 @@ class Bigram(LanguageModel):
 
     block_size = 1  # how far it looks back when it generates
 
-    def __init__(self, vocab_size, seed=0):
+    def __init__(self, vocab_size, seed=0, dtype="float32"):
         with draw_from(seed):
             self.token_embedding_table = nn.Embedding(vocab_size, vocab_size)
+        self.to(dtype)
 
     def forward(self, ids):
         return self.token_embedding_table(ids)

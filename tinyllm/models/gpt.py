@@ -25,7 +25,7 @@ class GPTConfig:
     def __post_init__(self):
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not hasattr(value, "__index__") or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
 
 
@@ -37,12 +37,12 @@ class GPT(LanguageModel):
 
     def __init__(self, config, seed=0, dtype="float32"):
         self.config = config
-        V, T, C = config.vocab_size, config.block_size, config.n_embd
+        V, C = config.vocab_size, config.n_embd
         # each block adds to x twice: smaller steps, so that the sum of 2·n_layer of them does not grow with depth
         std = 0.02 / math.sqrt(2 * config.n_layer)
         with draw_from(seed):
             self.wte = nn.Embedding(V, C, std=0.02)
-            self.wpe = nn.Embedding(T, C, std=0.02)
+            self.wpe = nn.Embedding(config.block_size, C, std=0.02)
             self.drop = nn.Dropout(config.dropout)
             self.h = nn.ModuleList(
                 nn.Block(C, config.n_head, config.dropout, config.bias, config.qkv_bias, std)
@@ -61,7 +61,7 @@ class GPT(LanguageModel):
         ids = ids if isinstance(ids, Tensor) else Tensor(ids)
         if ids.ndim != 2 or not 1 <= ids.shape[1] <= self.block_size:
             raise ValueError(f"GPT: ids must be (B, T) with 1 ≤ T ≤ block_size={self.block_size}, got {ids.shape}")
-        B, T = ids.shape
+        T = ids.shape[1]
         x = self.wte(ids) + self.wpe.weight[:T]  # (B, T, C): what each token is, and where it stands
         x = self.drop(x)
         for block in self.h:
@@ -77,6 +77,7 @@ class GPT(LanguageModel):
     def from_pretrained(cls, directory):
         """The model that `save_pretrained` wrote."""
         config, arrays = pretrained.load(directory)
-        model = cls(GPTConfig(**config), dtype=str(arrays["wte.weight"].dtype))
+        dtypes = {str(array.dtype) for array in arrays.values()}
+        model = cls(GPTConfig(**config), dtype="float64" if dtypes == {"float64"} else "float32")
         model.load_state_dict(arrays)
         return model

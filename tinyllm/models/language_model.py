@@ -15,6 +15,8 @@ class LanguageModel(nn.Module):
         """
         logits = self(ids)
         targets = targets if isinstance(targets, Tensor) else Tensor(targets)
+        if targets.shape != logits.shape[:-1]:
+            raise ValueError(f"loss: targets {targets.shape} must have the shape of the ids, {logits.shape[:-1]}")
         return ops.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
 
     def generate(self, ids, max_new_tokens=100, temperature=1.0, top_k=None, top_p=None, seed=0):

@@ -40,11 +40,12 @@ def load(directory):
     directory = Path(directory)
     try:
         found = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        config = {ours: found[theirs] for ours, theirs in NAMES.items()}
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{directory / 'config.json'} is not JSON: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{directory / 'config.json'} is not the configuration of a GPT: no {error}") from error
+    if not isinstance(found, dict) or not set(NAMES.values()) <= set(found):
+        missing = sorted(set(NAMES.values()) - set(found)) if isinstance(found, dict) else NAMES.values()
+        raise ValueError(f"{directory / 'config.json'} is not the configuration of a GPT: no {', '.join(missing)}")
+    config = {ours: found[theirs] for ours, theirs in NAMES.items()}
     try:
         return config, load_file(directory / "model.safetensors")
     except SafetensorError as error:

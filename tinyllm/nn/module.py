@@ -1,9 +1,12 @@
 """Module: a function with parameters, made of smaller ones. Attributes are the tree; nothing is registered."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from .. import backend
 from ..methods import Tensor
+from ..observe import no_grad
 
 
 class Parameter(Tensor):
@@ -71,6 +74,18 @@ class Module:
     def eval(self):
         return self.train(False)
 
+    @contextmanager
+    def evaluating(self):
+        """`with model.evaluating():` in evaluation mode and without a graph; afterwards each module is as it was."""
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            with no_grad():
+                yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
     def zero_grad(self):
         for parameter in self.parameters():
             parameter.grad = None
@@ -83,6 +98,8 @@ class Module:
 
     def to(self, target):
         """Move all parameters to a backend ("numpy", "cupy") or a dtype ("float32", "float64"), in place."""
+        if target not in (*backend.BACKENDS, "float32", "float64"):
+            raise ValueError(f"to({target!r}): give a backend, {' or '.join(backend.BACKENDS)}, or float32 or float64")
         for parameter in self.parameters():
             parameter.data = Tensor(parameter.data).to(target).data
             parameter.grad = None
@@ -140,6 +157,9 @@ class ModuleList(Module):
 
     def __init__(self, modules):
         for i, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise TypeError(f"{type(self).__name__}: item {i} is {module!r}, not a Module; "
+                                "write Sigmoid() with its brackets, and Sequential(a, b) without a list")
             setattr(self, str(i), module)
 
     def __iter__(self):

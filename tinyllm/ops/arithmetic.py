@@ -104,14 +104,14 @@ def power_forward(a, b):
 def power_backward(dy, a, b, y, needs=(True, True)):
     """da = dy · b · aᵇ⁻¹   db = dy · aᵇ · log a
 
-    At b = 0, y is 1 whatever a is, so da = 0 there, also where a⁻¹ is infinite. At a = 0, aᵇ · log a goes to 0.
+    At b = 0, y is 1 whatever a is, so da = 0 there, also where a⁻¹ is infinite. At a = 0, db is 0 for b ≥ 0.
     """
     xp = array_module(a)
     da = db = None
     if needs[0]:
         da = unbroadcast(dy * b * a ** xp.where(b == 0, 0, b - 1), a.shape)
     if needs[1]:
-        log_a = xp.log(xp.where(a == 0, 1, a))
+        log_a = xp.log(xp.where((a == 0) & (b >= 0), 1, a))
         db = unbroadcast(dy * y * log_a, b.shape)
     return da, db
 

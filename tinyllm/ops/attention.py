@@ -16,7 +16,9 @@ def causal_attention_forward(qkv, keep=None, *, n_head, p=0.0):
     """
     xp = array_module(qkv)
     B, T, C = *qkv.shape[:2], qkv.shape[2] // 3
-    if C % n_head or qkv.shape[2] % 3:
+    if qkv.shape[2] != 3 * C:
+        raise ValueError(f"attention: qkv {qkv.shape} must hold q, k and v side by side: (B, T, 3C)")
+    if n_head < 1 or C % n_head:
         raise ValueError(f"attention: {C} channels are not divisible by n_head={n_head}")
     D = C // n_head
     # 1. split into q, k, v and into heads

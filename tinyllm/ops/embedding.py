@@ -9,6 +9,8 @@ def embedding_forward(ids, weight):
 
     ids (...) integers  weight (V, C)  ->  y (..., C)
     """
+    if ids.dtype.kind == "b":
+        raise TypeError("embedding: ids must be integers, not booleans")
     check_ids(ids, weight.shape[0], "token id")
     y = weight[ids]
     return y, (ids, weight.shape)

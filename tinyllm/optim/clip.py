@@ -2,7 +2,7 @@
 
 from ..backend import array_module
 from ..observe import MODE
-from ..tensor import as_array
+from ..tensor import Tensor, as_array
 
 
 def clip(grads, max_norm):
@@ -18,6 +18,7 @@ def clip(grads, max_norm):
 
 def clip_grad_norm(parameters, max_norm):
     """Scale the `.grad` of all parameters so that together they are at most max_norm long; gives their old length."""
+    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
     parameters = [p for p in parameters if p.grad is not None]
     if not parameters:
         raise ValueError("clip_grad_norm: no parameter has a gradient; call backward() first")

@@ -10,6 +10,8 @@ class Optimizer:
     def __init__(self, params, **defaults):
         if isinstance(params, Tensor):
             raise TypeError(f"{type(self).__name__} takes a list of tensors, not one: write [tensor]")
+        if hasattr(params, "parameters"):
+            raise TypeError(f"{type(self).__name__} takes the parameters of a model: write model.parameters()")
         groups = list(params)
         if not groups:
             raise ValueError(f"{type(self).__name__} got no parameters")
@@ -27,6 +29,8 @@ class Optimizer:
             tensors = [p[1] if isinstance(p, tuple) else p for p in listed]
             self.param_groups.append({**defaults, **group, "params": tensors})
         listed = [p for group in self.param_groups for p in group["params"]]
+        if strangers := [type(p).__name__ for p in listed if not isinstance(p, Tensor)]:
+            raise TypeError(f"{type(self).__name__} moves tensors, not {strangers[0]}")
         if any(p.node is not None for p in listed):
             raise ValueError("only leaves can be moved: a tensor that an op made is made anew by the next forward")
         if len({id(p) for p in listed}) < len(listed):
@@ -35,8 +39,13 @@ class Optimizer:
         self.state = {p: self.initial_state(p.data) for p in listed}
 
     def _check(self, name, value):
+        if name == "params":
+            return
         highest = 1 if name == "betas" else float("inf")
-        if name != "params" and not all(0 <= v < highest for v in (value if isinstance(value, tuple) else [value])):
+        numbers = value if isinstance(value, (tuple, list)) else [value]
+        if name == "betas" and len(numbers) != 2:
+            raise ValueError(f"{type(self).__name__}: betas must be two numbers, not {value}")
+        if not all(0 <= v < highest for v in numbers):
             raise ValueError(f"{type(self).__name__}: {name} must be from 0 to below {highest}, not {value}")
 
     def zero_grad(self):

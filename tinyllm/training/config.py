@@ -1,5 +1,6 @@
 """Everything that decides a training run. Loads no numpy, so that `tinyllm --help` is quick."""
 
+import json
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -35,10 +36,10 @@ class TrainConfig:
     "Training steps."
     learning_rate: float = 1e-3
     "Highest learning rate, reached after the warm-up."
-    min_lr: float = 1e-4
-    "Learning rate at the end of the cosine."
-    warmup_iters: int = 100
-    "Steps over which the learning rate rises from 0."
+    min_lr: float | None = None
+    "Learning rate at the end of the cosine; by default a tenth of the highest."
+    warmup_iters: int | None = None
+    "Steps over which the learning rate rises from 0; by default a twentieth of all, at most 100."
     beta1: float = 0.9
     "AdamW: how much of the last mean gradient is kept."
     beta2: float = 0.99
@@ -55,6 +56,10 @@ class TrainConfig:
     "Precision: float32 or float64."
 
     def __post_init__(self):
+        if self.min_lr is None:
+            object.__setattr__(self, "min_lr", self.learning_rate / 10)
+        if self.warmup_iters is None:
+            object.__setattr__(self, "warmup_iters", min(100, self.max_iters // 20))
         for name in ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "max_iters", "eval_interval"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
         for name in ("learning_rate", "min_lr", "weight_decay", "grad_clip", "warmup_iters", "seed"):
@@ -62,6 +67,8 @@ class TrainConfig:
             self._require(name, value >= 0 and math.isfinite(value), "0 or more")
         for name in ("beta1", "beta2", "dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
+        self._require("min_lr", self.min_lr <= self.learning_rate, f"at most --learning-rate {self.learning_rate}")
+        self._require("warmup_iters", self.warmup_iters < self.max_iters, f"below --max-iters {self.max_iters}")
         self._require("dtype", self.dtype in ("float32", "float64"), "float32 or float64")
 
     def _require(self, name, holds, expected):
@@ -69,7 +76,7 @@ class TrainConfig:
             raise ValueError(f"--{name.replace('_', '-')} must be {expected}, not {getattr(self, name)}")
 
     def to_toml(self):
-        """The fields as a TOML file that --preset's readers understand; those that are None are left out."""
+        """The fields as a TOML file, in the form of a preset; those that are None are left out."""
         lines = []
         for field in fields(self):
             value = getattr(self, field.name)
@@ -78,7 +85,7 @@ class TrainConfig:
             elif isinstance(value, (int, float)):
                 lines.append(f"{field.name} = {value!r}")
             elif value is not None:
-                lines.append(f"{field.name} = '{value}'")
+                lines.append(f"{field.name} = {json.dumps(str(value), ensure_ascii=False)}")
         return "\n".join(lines) + "\n"
 
 

@@ -1,10 +1,8 @@
 """How good is a model on text it has not learned from?"""
 
 from ..data import windows
-from ..observe import no_grad
 
 
-@no_grad()
 def evaluate(model, ids, batch_size=64):
     """The mean cross-entropy, in nats a token, over ids cut into consecutive windows, every position counted.
 
@@ -13,11 +11,9 @@ def evaluate(model, ids, batch_size=64):
     ids (N,) integers  ->  loss, a float
     """
     inputs, targets = windows(ids, model.block_size)
-    training = model.training
-    model.eval()
     total = 0.0
-    for start in range(0, len(inputs), batch_size):
-        batch = slice(start, start + batch_size)
-        total += model.loss(inputs[batch], targets[batch]).item() * targets[batch].size
-    model.train(training)
+    with model.evaluating():
+        for start in range(0, len(inputs), batch_size):
+            batch = slice(start, start + batch_size)
+            total += model.loss(inputs[batch], targets[batch]).item() * targets[batch].size
     return total / targets.size

@@ -1,7 +1,8 @@
 """The training loop, from a text to a model that writes like it."""
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ..data import random_batch, split
@@ -35,6 +36,10 @@ def train(config, text, out_dir, report=lambda progress: None):
     """
     tokenizer = CharTokenizer.train(text)
     train_ids, val_ids = split(tokenizer.encode(text), SPLIT)
+    if len(val_ids) <= config.block_size:
+        raise ValueError(f"the validation text, the last tenth of {len(text):,} characters, has {len(val_ids)}: too "
+                         f"few for a window of --block-size {config.block_size}; give a longer text or a smaller block")
+    Path(out_dir).mkdir(parents=True, exist_ok=True)
     model = build_model(config, tokenizer.vocab_size)
     optimizer = build_optimizer(config, model)
 
@@ -44,9 +49,13 @@ def train(config, text, out_dir, report=lambda progress: None):
         with dropout_step(config.seed, step):
             loss = model.loss(ids, targets)
         loss.backward()
-        grad_norm = clip_grad_norm(model.parameters(), config.grad_clip or float("inf"))
+        grad_norm = float(clip_grad_norm(model.parameters(), config.grad_clip or math.inf))
+        if not math.isfinite(grad_norm):
+            raise ValueError(f"step {step + 1}: the loss is {loss.item()}, the gradient {grad_norm} long: the training "
+                             f"diverged; lower --learning-rate. {out_dir} holds the last evaluated state, if any")
+        lr = learning_rate(config, step)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step)
+            group["lr"] = lr
         optimizer.step()
         optimizer.zero_grad()
 
@@ -56,15 +65,15 @@ def train(config, text, out_dir, report=lambda progress: None):
         if done % config.eval_interval == 0 or done == config.max_iters:
             val_loss = evaluate(model, val_ids)
             save_run(Path(out_dir), model, tokenizer, config)
-        report(Progress(done, loss.item(), group["lr"], float(grad_norm), ids.size / seconds, val_loss))
+        report(Progress(done, loss.item(), lr, grad_norm, ids.size / seconds, val_loss))
     return model, tokenizer
 
 
 def build_model(config, vocab_size):
     """The GPT of a configuration, with fresh weights."""
-    names = ("block_size", "n_layer", "n_head", "n_embd", "dropout", "bias", "qkv_bias", "tie_weights")
-    sizes = {name: getattr(config, name) for name in names}
-    return GPT(GPTConfig(vocab_size=vocab_size, **sizes), seed=config.seed, dtype=config.dtype)
+    names = {field.name for field in fields(GPTConfig)} - {"vocab_size"}
+    options = {name: getattr(config, name) for name in names}
+    return GPT(GPTConfig(vocab_size=vocab_size, **options), seed=config.seed, dtype=config.dtype)
 
 
 def build_optimizer(config, model):
