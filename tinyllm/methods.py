@@ -142,8 +142,7 @@ class TensorMethods:
 
     # other dtypes, other places, plain Python
     def to(x, target):
-        """x on a backend ("numpy", "cupy") or in a dtype ("float32", …): x itself, or a new leaf with a .grad of its own.
-        """
+        """x on a backend ("numpy", "cupy") or in a dtype ("float32", …): itself, or a new leaf with its own .grad."""
         if x.node is not None:
             raise RuntimeError("to() would cut this tensor off from what made it; move the leaves, or .detach() first")
         data = backend.to(x.data, target) if target in backend.BACKENDS else x.data.astype(target, copy=False)
