@@ -9,6 +9,7 @@ scaled_dot_product_attention.
 """
 
 import argparse
+import datetime
 import json
 import os
 import platform
@@ -223,6 +224,7 @@ def row(config_name, backend, library, eager, floor, threads):
         "threads": threads,
         "versions": {"python": platform.python_version(), **library.versions},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "date": str(datetime.date.today()),
     }
 
 
