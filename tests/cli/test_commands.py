@@ -69,6 +69,7 @@ MISTAKES = {
     "not text": (["train", "--data", "latin.txt"], "latin.txt is not UTF-8 text: byte 0xe9 at offset 3"),
     "too short": (["train", "--data", "short.txt"], "too few for a window of --block-size 64"),
     "heads that do not divide": (["train", "--data=cats.txt", "--n-head=3", "--out-dir=x"], "choose 126 or 129"),
+    "a rate that diverges": (["train", "--data=cats.txt", *TINY, "--learning-rate=1e30", "--out-dir=y"], "diverged"),
     "zero layers": (["train", "--n-layer", "0"], "--n-layer must be 1 or more, not 0"),
     "a folder that is taken": (["train", "--data", "cats.txt", *TINY], "holds a trained model; name another folder"),
     "no run": (["generate", "runs/dogs"], "is not the folder of a run"),

@@ -24,7 +24,9 @@ def train(
     preset
         Named set of flags; flags given beside it win. There is: shakespeare-char-cpu.
     """
-    from ..data import python_manual, read_text  # numpy is loaded now, not for --help
+    import numpy as np  # now, and not for --help
+
+    from ..data import python_manual, read_text
     from ..training.train import train
 
     if preset and config.data is None:
@@ -36,7 +38,8 @@ def train(
     print(f"learning {config.data or 'the manual of this Python'} with a GPT of {config.n_layer} layers, "
           f"{config.n_head} heads, {config.n_embd} channels; the model goes to {out_dir}", flush=True)
     start = time.perf_counter()
-    model, tokenizer = train(config, text, out_dir, report=_report(config))
+    with np.errstate(all="ignore"):  # a training that overflows ends with one message of its own
+        model, tokenizer = train(config, text, out_dir, report=_report(config))
     print(f"\ntrained in {time.perf_counter() - start:.0f} s; what it writes now:\n")
     prompt = tokenizer.encode(text[: config.block_size])
     print(tokenizer.decode(model.generate(prompt, 500, seed=config.seed, **SAMPLE)))

@@ -39,9 +39,9 @@ def train(config, text, out_dir, report=lambda progress: None):
     if len(val_ids) <= config.block_size:
         raise ValueError(f"the validation text, the last tenth of {len(text):,} characters, has {len(val_ids)}: too "
                          f"few for a window of --block-size {config.block_size}; give a longer text or a smaller block")
-    Path(out_dir).mkdir(parents=True, exist_ok=True)
     model = build_model(config, tokenizer.vocab_size)
     optimizer = build_optimizer(config, model)
+    Path(out_dir).mkdir(parents=True, exist_ok=True)
 
     for step in range(config.max_iters):
         start = time.perf_counter()
@@ -51,8 +51,8 @@ def train(config, text, out_dir, report=lambda progress: None):
         loss.backward()
         grad_norm = float(clip_grad_norm(model.parameters(), config.grad_clip or math.inf))
         if not math.isfinite(grad_norm):
-            raise ValueError(f"step {step + 1}: the loss is {loss.item()}, the gradient {grad_norm} long: the training "
-                             f"diverged; lower --learning-rate. {out_dir} holds the last evaluated state, if any")
+            raise ValueError(f"step {step + 1}: the training diverged (loss {loss.item()}, gradient norm {grad_norm}); "
+                             f"lower --learning-rate. {out_dir} keeps the state of the last evaluation, if there was one")
         lr = learning_rate(config, step)
         for group in optimizer.param_groups:
             group["lr"] = lr
