@@ -460,7 +460,7 @@ def test_two_float_dtypes_are_refused_and_both_named(name):
     [
         (lambda: ops.embedding(leaf(2), leaf(5, 3)), "embedding: ids must be integers"),
         (lambda: ops.cross_entropy(leaf(2, 3), leaf(2)), "cross_entropy: targets must be integers"),
-        (lambda: ops.softmax(leaf(2, 3), 0), r"softmax takes 1 arrays \(x\), got 2; options are given by name"),
+        (lambda: ops.softmax(leaf(2, 3), 0, 1), r"softmax\(x, \*, axis=-1\): got 3 arguments by place"),
     ],
     ids=["float ids", "float targets", "positional option"],
 )
@@ -493,6 +493,23 @@ def test_an_unknown_option_is_named_and_torchs_dim_is_translated():
         ops.softmax(leaf(2), no_such_option=1)
     with pytest.raises(TypeError, match="torch's dim and keepdim are axis and keepdims here"):
         ops.sum(leaf(2), dim=0)
+
+
+def test_options_may_be_given_by_place_as_in_torch():
+    x, w = leaf(2, 3), leaf(3)
+    for ours, theirs in [
+        (ops.softmax(x, 0), torch.softmax(torch.tensor(x.data), 0)),
+        (ops.sum(x, 1, True), torch.sum(torch.tensor(x.data), 1, True)),
+        (ops.reshape(x, (3, 2)), torch.reshape(torch.tensor(x.data), (3, 2))),
+        (ops.clip(x, -0.1, 0.2), torch.clip(torch.tensor(x.data), -0.1, 0.2)),
+        (x.transpose(0, 1), torch.tensor(x.data).transpose(0, 1)),
+        (x.mean(0), torch.tensor(x.data).mean(0)),
+    ]:
+        assert_close("y", ours.data, theirs.numpy(), 1e-14)
+    assert (ops.layer_norm(x, w, w, 0.1).data == ops.layer_norm(x, w, w, eps=0.1).data).all()
+    for wrong in (lambda: ops.exp(x, 1), lambda: ops.softmax(x, 0, axis=1), lambda: ops.softmax(x, 0, 1)):
+        with pytest.raises(TypeError, match="arguments by place"):
+            wrong()
 
 
 def twice_forward(x):

@@ -12,20 +12,22 @@ def tensors_of(op, inputs, options):
     """The arrays of a call as Tensors (None where an optional one is missing), and their one float dtype.
 
     Numbers and integers take that dtype; two different ones are refused, for the wider would spread in silence.
-    Arrays that were given by name are taken out of `options`.
+    Arrays that were given by name are taken out of `options`, and options that were given by place put in.
     """
     inputs, names = list(inputs), list(op.names)
+    if not op.variadic:
+        inputs, placed = inputs[: len(names)], inputs[len(names) :]
+        if len(placed) > len(op.options) or set(options) & set(op.options[: len(placed)]):
+            raise TypeError(f"{op.__name__}{op.__signature__}: got {len(inputs) + len(placed)} arguments by place"
+                            + (f" and {', '.join(options)} by name" if options else ""))
+        options.update(zip(op.options, placed))
     for name in names[len(inputs) :]:
         if name not in options and name not in op.optional:
             raise TypeError(f"{op.__name__}{op.__signature__}: {name} is missing")
         inputs.append(options.pop(name, None))
     if op.variadic:
         names += names[-1:] * (len(inputs) - len(names))
-    if len(inputs) > len(names):
-        raise TypeError(f"{op.__name__} takes {len(names)} arrays ({', '.join(names)}), got {len(inputs)}; "
-                        f"options are given by name: {op.__name__}{op.__signature__}")
-
-    if unknown := set(options) - op.options:
+    if unknown := set(options) - set(op.options):
         hint = "; torch's dim and keepdim are axis and keepdims here" if unknown & {"dim", "keepdim"} else ""
         raise TypeError(f"{op.__name__} has no option {', '.join(sorted(unknown))}: {op.__signature__}{hint}")
     inputs = [x if x is None or isinstance(x, (Tensor, *NUMBERS)) else Tensor(x) for x in inputs]

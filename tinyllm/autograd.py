@@ -30,7 +30,7 @@ def op(forward, backward, discrete=()):
 class Op:
     """A differentiable function of tensors: `y = layer_norm(x, weight, bias, eps=1e-5)`.
 
-    Arrays come first, options by keyword. numpy arrays and Python numbers are taken for constants.
+    Arrays come first, then options, by place or by name. numpy arrays and Python numbers are taken for constants.
     """
 
     def __init__(self, forward, backward, discrete):
@@ -40,7 +40,7 @@ class Op:
         self.__signature__ = inspect.signature(forward)
         parameters = self.__signature__.parameters.values()
         arrays = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        self.options = frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
         self.names = tuple(p.name for p in arrays)
         self.optional = frozenset(p.name for p in arrays if p.default is None)
         self.variadic = arrays[-1].kind is inspect.Parameter.VAR_POSITIONAL

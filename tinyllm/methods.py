@@ -70,24 +70,10 @@ class TensorMethods:
     tanh, sigmoid, relu = ops.tanh, ops.sigmoid, ops.relu
     maximum = ops.maximum
     softmax, log_softmax = ops.softmax, ops.log_softmax
-
-    def clip(x, min=None, max=None):
-        return ops.clip(x, min=min, max=max)
-
-    clamp = clip
+    clip = clamp = ops.clip
 
     # reductions
-    def sum(x, axis=None, keepdims=False):
-        return ops.sum(x, axis=axis, keepdims=keepdims)
-
-    def mean(x, axis=None, keepdims=False):
-        return ops.mean(x, axis=axis, keepdims=keepdims)
-
-    def max(x, axis=None, keepdims=False):
-        return ops.max(x, axis=axis, keepdims=keepdims)
-
-    def var(x, axis=None, keepdims=False, correction=1):
-        return ops.var(x, axis=axis, keepdims=keepdims, correction=correction)
+    sum, mean, max, var = ops.sum, ops.mean, ops.max, ops.var
 
     def argmax(x, axis=None):
         return Tensor(x.data.argmax(axis))
@@ -102,10 +88,7 @@ class TensorMethods:
     # shape
     ndim = property(lambda x: x.data.ndim)
     T = property(lambda x: ops.permute(x, axes=tuple(range(x.ndim))[::-1]))
-    squeeze, unsqueeze, split = ops.squeeze, ops.unsqueeze, ops.split
-
-    def transpose(x, axis0=-2, axis1=-1):
-        return ops.transpose(x, axis0=axis0, axis1=axis1)
+    transpose, squeeze, unsqueeze, split = ops.transpose, ops.squeeze, ops.unsqueeze, ops.split
 
     def reshape(x, *shape):
         return ops.reshape(x, shape=as_shape(shape))

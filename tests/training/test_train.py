@@ -1,8 +1,10 @@
 """Training on a small text, from the first batch to the folder that is left."""
 
+import os
 import re
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 import reference.gpt
 from tinyllm.cli.train import SAMPLE
-from tinyllm.data import python_manual, split, windows
+from tinyllm.data import python_manual, read_text, split, windows
 from tinyllm.training.config import PRESETS, TrainConfig, preset_path
 from tinyllm.training.evaluate import evaluate
 from tinyllm.training.run import load_run
@@ -141,3 +143,14 @@ def test_the_default_run_learns_pythons_manual(tmp_path):
     written = re.findall("[a-z]+", sample.lower())
     assert len(written) > 40 and np.mean([word in known for word in written]) > 0.7
     assert max(map(len, sample.split("\n"))) < 200 and sample.count("\n") >= 3, "it writes lines, as the manual does"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("TINYLLM_DATA" not in os.environ, reason="TINYLLM_DATA names no folder with text/tinyshakespeare.txt")
+def test_nanogpts_recipe_learns_shakespeare(tmp_path):
+    """`tinyllm train --preset shakespeare-char-cpu`: at most 1.90 over the whole validation split."""
+    text = read_text(Path(os.environ["TINYLLM_DATA"], "text/tinyshakespeare.txt"))
+    config = TrainConfig(**tomllib.loads(preset_path("shakespeare-char-cpu").read_text(encoding="utf-8")))
+    progress = []
+    train(config, text, tmp_path, progress.append)
+    assert progress[-1].val_loss <= 1.90
