@@ -39,6 +39,11 @@ class Config:
     steps: int
 
     @property
+    def sizes(self):
+        """What a GPTConfig takes, ours or the reference's."""
+        return {name: value for name, value in asdict(self).items() if name not in ("batch_size", "steps")}
+
+    @property
     def tokens(self):
         return self.batch_size * self.block_size
 
@@ -68,8 +73,7 @@ def ours(config, backend):
     from tinyllm.training.config import TrainConfig
     from tinyllm.training.train import build_optimizer
 
-    sizes = {name: value for name, value in asdict(config).items() if name not in ("batch_size", "steps")}
-    model = GPT(GPTConfig(**sizes)).to(backend)
+    model = GPT(GPTConfig(**config.sizes)).to(backend)
     optimizer = build_optimizer(TrainConfig(), model)
     ids, targets = batch(config)
 
@@ -91,8 +95,7 @@ def torch_peer(config, compiled):
     from reference.training import configure_optimizer
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    sizes = {name: value for name, value in asdict(config).items() if name not in ("batch_size", "steps")}
-    model = GPT(GPTConfig(**sizes))
+    model = GPT(GPTConfig(**config.sizes))
     optimizer = configure_optimizer(model, 1e-3, (0.9, 0.99), 0.1, fused=True)
     ids, targets = (torch.from_numpy(x) for x in batch(config))
     loss_of = torch.compile(model.loss) if compiled else model.loss

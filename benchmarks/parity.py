@@ -80,7 +80,8 @@ def table(rows):
 def main():
     np.seterr(all="raise", under="ignore")
     rows = [op_row(name) for name in sorted(OPS)] + [model_row()]
-    made = (f"Largest error over {CASES} random cases an op. Made by `python benchmarks/parity.py` on "
+    made = (f"Largest error over {CASES} random cases an op, relative to the largest entry of the tensor (in float32, "
+            f"to {FLOOR['float32']} where all its entries are smaller). Made by `python benchmarks/parity.py` on "
             f"{datetime.date.today()}: {platform.machine()}, Python {platform.python_version()}, "
             f"numpy {np.__version__}, torch {torch.__version__}.")  # fmt: skip
     text = f"{made}\n\n{table(rows)}\n"

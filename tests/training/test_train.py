@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import reference.gpt
-from tinyllm.cli.train import SAMPLE
+from tinyllm.cli.generate import SAMPLE
 from tinyllm.data import python_manual, read_text, split, windows
 from tinyllm.training.config import PRESETS, TrainConfig, preset_path
 from tinyllm.training.evaluate import evaluate
@@ -108,10 +108,12 @@ def test_impossible_configurations_are_refused(change, message):
 
 
 def test_a_diverged_run_stops_and_keeps_what_was_good(tmp_path):
-    seen = []
-    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"the training diverged \(loss .*\); lower --learning"):
-        train(replace(SMALL, learning_rate=1e18, min_lr=0.0, grad_clip=0.0, max_iters=30), TEXT, tmp_path, seen.append)
-    assert len(seen) < 30 and all(np.isfinite(p.loss) for p in seen)
+    seen, message = [], r"the training diverged \(loss .*\); lower --learning"
+    wild = replace(SMALL, learning_rate=1e18, min_lr=0.0, grad_clip=0.0, max_iters=30, eval_interval=1)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=message):
+        train(wild, TEXT, tmp_path, seen.append)
+    assert 0 < len(seen) < 30 and all(np.isfinite(p.loss) for p in seen)
+    assert all(np.isfinite(p.data).all() for p in load_run(tmp_path)[0].parameters())
 
 
 def test_a_text_too_short_to_validate_is_refused_before_training(tmp_path):
@@ -146,7 +148,7 @@ def test_the_default_run_learns_pythons_manual(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("TINYLLM_DATA" not in os.environ, reason="TINYLLM_DATA names no folder with text/tinyshakespeare.txt")
+@pytest.mark.skipif("TINYLLM_DATA" not in os.environ, reason="TINYLLM_DATA names no folder with the text")
 def test_nanogpts_recipe_learns_shakespeare(tmp_path):
     """`tinyllm train --preset shakespeare-char-cpu`: at most 1.90 over the whole validation split."""
     text = read_text(Path(os.environ["TINYLLM_DATA"], "text/tinyshakespeare.txt"))

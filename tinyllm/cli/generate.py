@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+SAMPLE = {"temperature": 0.8, "top_k": 40, "top_p": 0.95}  # unless told otherwise, and at the end of `tinyllm train`
+
 
 def generate(
     run: Annotated[Path, Parameter(name="RUN")],
@@ -12,9 +14,9 @@ def generate(
     *,
     prompt: str | None = None,
     max_new_tokens: int = 500,
-    temperature: float = 0.8,
-    top_k: int = 40,
-    top_p: float = 0.95,
+    temperature: float = SAMPLE["temperature"],
+    top_k: int = SAMPLE["top_k"],
+    top_p: float = SAMPLE["top_p"],
     seed: int = 0,
 ):
     """Let a trained model continue a text.

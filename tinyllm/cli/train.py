@@ -8,8 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..training.config import TrainConfig
-
-SAMPLE = {"temperature": 0.8, "top_k": 40, "top_p": 0.95}  # how it writes at the end, and in `tinyllm generate`
+from .generate import SAMPLE
 
 
 def train(

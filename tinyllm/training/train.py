@@ -52,7 +52,7 @@ def train(config, text, out_dir, report=lambda progress: None):
         grad_norm = float(clip_grad_norm(model.parameters(), config.grad_clip or math.inf))
         if not math.isfinite(grad_norm):
             raise ValueError(f"step {step + 1}: the training diverged (loss {loss.item()}, gradient norm {grad_norm}); "
-                             f"lower --learning-rate. {out_dir} keeps the state of the last evaluation, if there was one")
+                             f"lower --learning-rate. {out_dir} keeps the state of the last evaluation, if there was")
         lr = learning_rate(config, step)
         for group in optimizer.param_groups:
             group["lr"] = lr
