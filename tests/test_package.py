@@ -18,6 +18,7 @@ BELOW_MODELS = f"{BELOW_NN} creation gradcheck nn generation"
 ALLOWED = {  # part of the package: what it may import beside itself
     "__init__": "",  # its names are loaded when they are used
     "backend": "",
+    "files": "",
     "observe": "backend",
     "random": "backend",
     "tensor": "backend",
@@ -29,11 +30,11 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "creation": BELOW_NN,
     "nn": f"{BELOW_NN} creation gradcheck",
     "optim": ENGINE,
-    "tokenizers": f"{BELOW_NN} creation",
+    "tokenizers": f"{BELOW_NN} creation files",
     "data": f"{BELOW_NN} creation tokenizers",
     "generation": f"{BELOW_NN} creation tokenizers",
-    "models": BELOW_MODELS,
-    "training": f"{BELOW_MODELS} optim tokenizers data models",
+    "models": f"{BELOW_MODELS} files",
+    "training": f"{BELOW_MODELS} arguments files optim tokenizers data models __init__",
     "cli": f"{BELOW_MODELS} optim tokenizers data models training __init__",
     "__main__": "cli",
 }

@@ -28,7 +28,7 @@ def test_no_such_file(tmp_path):
 
 
 def test_a_directory(tmp_path):
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path} is a directory")):
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path} is a folder")):
         read_text(tmp_path)
 
 

@@ -1,43 +1,114 @@
 """`tinyllm`: which commands there are, and what a user sees when something is wrong."""
 
+import os
 import sys
+from pathlib import Path
 
-from cyclopts import App, CycloptsError
-from cyclopts.config import Toml
+from cyclopts import App, CycloptsError, Group
+from cyclopts.config import Dict
+from cyclopts.exceptions import UnusedCliTokensError
 
 from .. import __version__
-from ..training.config import preset_path
+from ..training.config import preset_path, read_toml
+from .doctor import doctor
+from .eval import eval_
 from .generate import generate
+from .info import info
 from .train import train
 
-app = App(name="tinyllm", help="A complete small language model in transparent numpy.", version=__version__)
-app.command(train)
-app.command(generate)
+USERS_MISTAKES = (CycloptsError, ValueError, ArithmeticError, OSError, ImportError, MemoryError, IndexError)
 
 
 def main(arguments=None):
     """Run a command and leave with its exit code: 0, 2 for a mistake of the user's, 130 after Ctrl-C."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows ? instead
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _open_streams()
     try:
-        preset = _preset(arguments)
-        app.config = Toml(preset_path(preset), use_commands_as_keys=False) if preset else ()
+        app = _app(_defaults(arguments))
         app(arguments, exit_on_error=False, print_error=False)
-    except (CycloptsError, ValueError, OSError, ImportError) as error:
-        _leave(2, "\n".join([f"tinyllm: {error}", *getattr(error, "__notes__", [])]))
-    except KeyboardInterrupt:
-        _leave(130, "tinyllm: stopped")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        sys.stdout = open(os.devnull, "w")  # the interpreter flushes once more when it ends
+        _leave(141, "\n".join(["standard output was closed", *_notes(error)]))
+    except KeyboardInterrupt as error:
+        _leave(130, "\n".join(["stopped", *_notes(error)]))
+    except USERS_MISTAKES as error:
+        _leave(2, "\n".join([_message(error), *_notes(error)]))
 
 
-def _preset(arguments):
-    """The value of --preset: its file holds defaults, so it is needed before the other flags are read."""
+def _app(defaults):
+    """The commands; defaults: {flag: value} of those that are not given."""
+    whole = Group("Parameters", validator=_whole_numbers)
+    app = App(name="tinyllm", help="A complete small language model in transparent numpy.", version=__version__,
+              group_parameters=whole, config=defaults)  # fmt: skip
+    for name, command in {"train": train, "generate": generate, "eval": eval_, "info": info, "doctor": doctor}.items():
+        app.command(command, name=name)
+    return app
+
+
+def _defaults(arguments):
+    """What --preset, --config or --resume say: their file holds defaults, so it is read before the other flags are."""
+    if not arguments or arguments[0] != "train":
+        return ()
+    given = {flag: _value(arguments, flag) for flag in ("--preset", "--config", "--resume")}
+    given = {flag: value for flag, value in given.items() if value}
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} each set all flags; give one of them")
+    for flag, value in given.items():
+        path = {"--preset": preset_path, "--config": Path, "--resume": _config_of_run}[flag](value)
+        return Dict(read_toml(path), source=str(path), use_commands_as_keys=False)
+    return ()
+
+
+def _config_of_run(folder):
+    from ..training.run import CONFIG, has_checkpoint
+
+    if not has_checkpoint(folder):
+        config = Path(folder, CONFIG)
+        hint = f"start it again: tinyllm train --config {config} --out-dir {folder}" if config.is_file() else (
+            "give the folder of a run, as `tinyllm train` makes it")  # fmt: skip
+        raise FileNotFoundError(f"{folder} holds no checkpoint (training_state.safetensors) to go on from; {hint}")
+    return Path(folder, CONFIG)
+
+
+def _value(arguments, name):
     for flag, value in zip(arguments, [*arguments[1:], ""]):
-        if arguments[0] == "train" and (flag == "--preset" or flag.startswith("--preset=")):
+        if flag == name or flag.startswith(f"{name}="):
             return flag.partition("=")[2] or value
     return None
 
 
+def _whole_numbers(parsed):
+    """2.5 layers would silently become 2."""
+    for argument in parsed:
+        if argument.hint in (int, int | None):
+            for token in argument.tokens:
+                if not token.value.strip().lstrip("+-").replace("_", "").isdigit():
+                    raise ValueError(f"{argument.name} must be a whole number, not {token.value}")
+
+
+def _open_streams():
+    """Print what a terminal cannot show as ?, and do without a standard output where there is none."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _message(error):
+    if isinstance(error, UnusedCliTokensError):
+        return f"do not know what to do with {' '.join(map(repr, error.unused_tokens))}; --help lists what there is"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _notes(error):
+    return getattr(error, "__notes__", [])
+
+
 def _leave(code, message):
-    print(message, file=sys.stderr)
+    print(f"tinyllm: {message}", file=sys.stderr)
     sys.exit(code)

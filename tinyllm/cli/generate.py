@@ -5,7 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-SAMPLE = {"temperature": 0.8, "top_k": 40, "top_p": 0.95}  # unless told otherwise, and at the end of `tinyllm train`
+from ..training.config import SAMPLING
+from .switch import Switch
 
 
 def generate(
@@ -14,10 +15,11 @@ def generate(
     *,
     prompt: str | None = None,
     max_new_tokens: int = 500,
-    temperature: float = SAMPLE["temperature"],
-    top_k: int = SAMPLE["top_k"],
-    top_p: float = SAMPLE["top_p"],
+    temperature: float = SAMPLING["temperature"],
+    top_k: int = SAMPLING["top_k"],
+    top_p: float = SAMPLING["top_p"],
     seed: int = 0,
+    best: Switch = False,
 ):
     """Let a trained model continue a text.
 
@@ -37,10 +39,12 @@ def generate(
         Draw from the fewest tokens that have this probability together; 1 is no limit.
     seed
         The same seed gives the same text.
+    best
+        Use the weights that had the lowest validation loss, not the last ones.
     """
     from ..training.run import load_run
 
-    model, tokenizer = load_run(run)
+    model, tokenizer = load_run(run, best)
     if prompt is None:
         prompt = "\n" if "\n" in tokenizer.characters else tokenizer.characters[0]
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}

@@ -1,61 +1,99 @@
 """`tinyllm train`"""
 
-import shlex
-import time
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ..training.config import TrainConfig
-from .generate import SAMPLE
+from .switch import Switch
+
+
+def _default(value):
+    """A default as --help shows it; no data is no value worth showing."""
+    return None if value == () else str(value)
 
 
 def train(
     *,
     preset: str | None = None,
-    config: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
+    config: Path | None = None,
+    resume: Path | None = None,
+    out_dir: Path | None = None,
+    dry_run: Switch = False,
+    quiet: Switch = False,
+    json: Switch = False,
+    settings: Annotated[
+        TrainConfig,
+        Parameter(name="*", consume_multiple=1, negative_iterable="", show_default=_default),
+    ] = TrainConfig(),
 ):
     """Train a character GPT on a text, and let it write.
+
+    Flags win over --preset, --config and --resume, which are TOML files of them. The folder of a run keeps one
+    (config.toml), the model, and a checkpoint to go on from.
 
     Parameters
     ----------
     preset
-        Named set of flags; flags given beside it win. There is: shakespeare-char-cpu.
+        Named set of flags: shakespeare-char-cpu or shakespeare-char.
+    config
+        TOML file of flags, in the form of a preset or of a run's config.toml.
+    resume
+        Folder of a run to go on with, to the bit.
+    out_dir
+        Folder of the run; by default runs/ and the name of the preset, the file or the text.
+    dry_run
+        Print the configuration, parameters, FLOPs, memory and expected time, and train nothing.
+    quiet
+        Print nothing.
+    json
+        Print the objects of metrics.jsonl, one a line, and nothing else.
     """
     import numpy as np  # now, and not for --help
 
-    from ..data import python_manual, read_text
-    from ..training.train import train
+    from ..backend import require
+    from ..training.plan import Plan, expected_seconds
+    from ..training.run import STATE, quoted, refuse_if_taken
+    from ..training.state import read_facts
+    from ..training.train import Corpus, train
+    from .corpus import load_text
+    from .display import display_for
+    from .stop import Stop
+    from .summary import print_facts, print_plan, print_summary
 
-    if preset and config.data is None:
-        raise ValueError(f"--preset {preset} needs a text: add --data PATH")
-    out_dir = config.out_dir or Path("runs") / (preset or (config.data.stem if config.data else "python-manual"))
-    if (out_dir / "model.safetensors").exists():
-        raise ValueError(f"{out_dir} holds a trained model; name another folder with --out-dir, or remove that one")
-    text = read_text(config.data) if config.data else python_manual()
-    print(f"learning {config.data or 'the manual of this Python'} with a GPT of {config.n_layer} layers, "
-          f"{config.n_head} heads, {config.n_embd} channels; the model goes to {out_dir}", flush=True)
-    start = time.perf_counter()
+    if resume and out_dir:
+        raise ValueError(f"--resume {resume} goes on in its own folder; leave --out-dir out")
+    if sum((dry_run, quiet, json)) > 1:
+        raise ValueError("--dry-run, --quiet and --json each say what to print; give one of them")
+    require(settings.backend)
+    folder = resume or out_dir or Path("runs") / _name(preset, config, settings)
+    first_step = read_facts(resume / STATE)["step"] if resume else 0
+    if first_step >= settings.max_iters:
+        raise ValueError(f"{folder} is finished: {first_step:,} of {settings.max_iters:,} steps. To train it further "
+                         f"give more --max-iters; to let it write: tinyllm generate {quoted(folder)}")
+    if not (resume or dry_run):
+        refuse_if_taken(folder)
+    corpus = Corpus.of(load_text(settings.data, quiet), settings.block_size)
+    plan = Plan.of(settings, corpus.tokenizer.vocab_size)
+    plan.check_memory()
     with np.errstate(all="ignore"):  # a training that overflows ends with one message of its own
-        model, tokenizer = train(config, text, out_dir, report=_report(config))
-    print(f"\ntrained in {time.perf_counter() - start:.0f} s; what it writes now:\n")
-    prompt = tokenizer.encode(text[: config.block_size])
-    print(tokenizer.decode(model.generate(prompt, 500, seed=config.seed, **SAMPLE)))
-    print(f"\nmore: tinyllm generate {shlex.quote(str(out_dir))}")
+        seconds = expected_seconds(settings, corpus, settings.max_iters - first_step)
+        if dry_run:
+            print_plan(plan, settings, seconds)
+            return
+        display = display_for(settings, first_step, quiet=quiet, json=json)
+        if display.talks:
+            print_facts(plan, settings, seconds, folder, first_step)
+        with display, Stop(display) as stop:
+            state = train(settings, corpus, folder, stop.report, stop.asked, resume=bool(resume))
+    if display.talks and state.step == settings.max_iters:
+        print_summary(state, settings, stop.progress, folder)
+    stop.leave(state, folder, settings.max_iters)
 
 
-def _report(config):
-    """A line now and then, and one for every evaluation."""
-    every = max(1, config.max_iters // 40)
-
-    def report(progress):
-        line = (f"step {progress.step:>6,} of {config.max_iters:,}   loss {progress.loss:.4f}   "
-                f"learning rate {progress.learning_rate:.2e}   gradient norm {progress.grad_norm:.2f}   "
-                f"{progress.tokens_per_second:,.0f} tokens/s")
-        if progress.val_loss is not None:
-            print(f"{line}   validation loss {progress.val_loss:.4f}", flush=True)
-        elif progress.step % every == 0 or progress.step == 1:
-            print(line, flush=True)
-
-    return report
+def _name(preset, config, settings):
+    """What a run is called where --out-dir does not say: its preset, its file of flags, or its text."""
+    if preset or config:
+        return preset or config.stem
+    return Path(settings.data[0]).resolve().stem if settings.data else "python-manual"

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..backend import to_numpy
+from ..backend import backend_of, to, to_numpy
 from ..methods import Tensor
 from . import sampling
 
@@ -24,10 +24,11 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
     rows = np.atleast_2d(ids).astype(np.int64)
     if rows.size == 0:
         raise ValueError("generate: the prompt is empty; give at least one token")
+    place = backend_of(next(model.parameters()).data)
     rng = np.random.default_rng(seed)
     with model.evaluating():
         for _ in range(max_new_tokens):
-            logits = model(rows[:, -model.block_size :])
+            logits = model(to(rows[:, -model.block_size :], place))
             last = to_numpy(logits.data)[:, -1].astype(np.float64)  # (B, V)
             draws = rng.random(len(rows))
             chosen = [next_token(row, u, temperature, top_k, top_p) for row, u in zip(last, draws)]

@@ -74,10 +74,13 @@ class GPT(LanguageModel):
         pretrained.save(self, directory)
 
     @classmethod
-    def from_pretrained(cls, directory):
-        """The model that `save_pretrained` wrote."""
-        config, arrays = pretrained.load(directory)
+    def from_pretrained(cls, directory, weights=pretrained.WEIGHTS):
+        """The model that `save_pretrained` wrote; weights: another file of that folder, as best.safetensors."""
+        config, arrays = pretrained.load(directory, weights)
         dtypes = {str(array.dtype) for array in arrays.values()}
-        model = cls(GPTConfig(**config), dtype="float64" if dtypes == {"float64"} else "float32")
-        model.load_state_dict(arrays)
+        try:
+            model = cls(GPTConfig(**config), dtype="float64" if dtypes == {"float64"} else "float32")
+            model.load_state_dict(arrays)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{directory}: config.json and {weights} do not fit: {error}") from error
         return model

@@ -7,6 +7,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ..backend import to_numpy
+from ..files import replace_file, replace_text
+
+WEIGHTS = "model.safetensors"
 
 # our name -> Hugging Face's; the three without one there are kept under ours
 NAMES = {
@@ -30,13 +33,28 @@ def save(model, directory):
     config |= {"embd_pdrop": model.config.dropout, "attn_pdrop": model.config.dropout}
     config |= {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
     config |= {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5}
-    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    arrays = {name: to_numpy(array) for name, array in model.state_dict().items()}
-    save_file(arrays, directory / "model.safetensors", metadata={"format": "pt"})
+    replace_text(directory / "config.json", json.dumps(config, indent=2) + "\n")
+    save_arrays(directory / WEIGHTS, model.state_dict(), {"format": "pt"})
 
 
-def load(directory):
-    """What `save` wrote: the fields of a GPTConfig, and the arrays."""
+def save_arrays(path, arrays, metadata):
+    """Write {name: array} to a safetensors file; one entry of metadata at most, since several have no fixed order."""
+    arrays = {name: to_numpy(array) for name, array in arrays.items()}
+
+    def write(aside):
+        aside.touch()
+        mode = aside.stat().st_mode  # what this user's new files may be; save_file makes them private
+        try:
+            save_file(arrays, aside, metadata)
+            aside.chmod(mode)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+    replace_file(path, write)
+
+
+def load(directory, weights=WEIGHTS):
+    """What `save` wrote: the fields of a GPTConfig, and the arrays of the file `weights`."""
     directory = Path(directory)
     try:
         found = json.loads((directory / "config.json").read_text(encoding="utf-8"))
@@ -45,8 +63,13 @@ def load(directory):
     if not isinstance(found, dict) or not set(NAMES.values()) <= set(found):
         missing = sorted(set(NAMES.values()) - set(found)) if isinstance(found, dict) else NAMES.values()
         raise ValueError(f"{directory / 'config.json'} is not the configuration of a GPT: no {', '.join(missing)}")
-    config = {ours: found[theirs] for ours, theirs in NAMES.items()}
+    return {ours: found[theirs] for ours, theirs in NAMES.items()}, load_arrays(directory / weights)
+
+
+def load_arrays(path):
+    """{name: array} of a safetensors file, which must be whole."""
     try:
-        return config, load_file(directory / "model.safetensors")
+        return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{directory / 'model.safetensors'} cannot be read: {error}") from error
+        raise ValueError(f"{path} cannot be read ({error}): it was cut short or changed; take another checkpoint, or "
+                         "train it again") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..backend import check_ids, to_numpy
+from ..files import replace_text
 from ..tensor import Tensor
 
 
@@ -81,7 +82,7 @@ class CharTokenizer:
         Path(directory).mkdir(parents=True, exist_ok=True)
         content = {"type": "char", "characters": self.characters}
         text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-        Path(directory, "tokenizer.json").write_text(text, encoding="utf-8")
+        replace_text(Path(directory, "tokenizer.json"), text)
 
     @classmethod
     def load(cls, directory):

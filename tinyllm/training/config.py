@@ -1,19 +1,20 @@
 """Everything that decides a training run. Loads no numpy, so that `tinyllm --help` is quick."""
 
+import difflib
 import json
 import math
+import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 PRESETS = Path(__file__).parent / "presets"  # TOML files of these fields, to use by name or to copy
+SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.95}  # for samples, unless told otherwise
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    data: Path | None = None
-    "UTF-8 text file to learn; without it, the manual that this Python carries."
-    out_dir: Path | None = None
-    "Folder for the model; by default runs/ and the name of the preset or of the text."
+    data: tuple[str, ...] = ()
+    "UTF-8 files to learn, folders of .txt files, or shakespeare, which is downloaded; by default Python's manual."
     n_layer: int = 4
     "Transformer blocks."
     n_head: int = 4
@@ -31,7 +32,9 @@ class TrainConfig:
     tie_weights: bool = True
     "Use the token embedding as the output layer."
     batch_size: int = 12
-    "Sequences in a step."
+    "Sequences that are computed together."
+    gradient_accumulation: int = 1
+    "Batches whose gradients make one step: as one batch so many times larger, in the memory of one."
     max_iters: int = 2000
     "Training steps."
     learning_rate: float = 1e-3
@@ -49,19 +52,26 @@ class TrainConfig:
     grad_clip: float = 1.0
     "Longest gradient, all parameters together; 0 does not clip."
     eval_interval: int = 250
-    "Steps between two evaluations on the whole validation split."
+    "Steps between two evaluations on the whole validation split, each with a checkpoint and a sample."
     seed: int = 1337
     "Start of all randomness: weights, batches, dropout, the sample."
     dtype: str = "float32"
     "Precision: float32 or float64."
+    backend: str = "numpy"
+    "Where to compute: numpy (CPU) or cupy (NVIDIA GPU)."
+    workers: int | None = None
+    "CPU cores to use; by default all."
 
     def __post_init__(self):
+        object.__setattr__(self, "data", (self.data,) if isinstance(self.data, str) else tuple(self.data))
         if self.min_lr is None:
             object.__setattr__(self, "min_lr", self.learning_rate / 10)
         if self.warmup_iters is None:
             object.__setattr__(self, "warmup_iters", min(100, self.max_iters // 20))
-        for name in ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "max_iters", "eval_interval"):
-            self._require(name, getattr(self, name) >= 1, "1 or more")
+        for name in ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "gradient_accumulation", "max_iters",
+                     "eval_interval", "workers"):  # fmt: skip
+            value = getattr(self, name)
+            self._require(name, value is None or value >= 1, "1 or more")
         for name in ("learning_rate", "min_lr", "weight_decay", "grad_clip", "warmup_iters", "seed"):
             value = getattr(self, name)
             self._require(name, value >= 0 and math.isfinite(value), "0 or more")
@@ -75,8 +85,12 @@ class TrainConfig:
         if not holds:
             raise ValueError(f"--{name.replace('_', '-')} must be {expected}, not {getattr(self, name)}")
 
+    @property
+    def tokens_per_step(self):
+        return self.batch_size * self.block_size * self.gradient_accumulation
+
     def to_toml(self):
-        """The fields as a TOML file, in the form of a preset; those that are None are left out."""
+        """The fields as a TOML file, in the form of a preset; those that are None or empty are left out."""
         lines = []
         for field in fields(self):
             value = getattr(self, field.name)
@@ -84,14 +98,43 @@ class TrainConfig:
                 lines.append(f"{field.name} = {str(value).lower()}")
             elif isinstance(value, (int, float)):
                 lines.append(f"{field.name} = {value!r}")
-            elif value is not None:
-                lines.append(f"{field.name} = {json.dumps(str(value), ensure_ascii=False)}")
+            elif isinstance(value, str):
+                lines.append(f"{field.name} = {_quoted(value)}")
+            elif value:
+                lines.append(f"{field.name} = [{', '.join(map(_quoted, value))}]")
         return "\n".join(lines) + "\n"
+
+
+def _quoted(text):
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON allows DEL as it is, TOML does not
 
 
 def preset_path(name):
     """The file of a preset, by its name."""
     names = sorted(path.stem for path in PRESETS.glob("*.toml"))
     if name not in names:
-        raise ValueError(f"there is no preset {name!r}; choose one of {', '.join(names)}")
+        raise ValueError(f"there is no preset {name!r}{_did_you_mean(name, names)}; choose one of {', '.join(names)}, "
+                         "or give a file of your own with --config")
     return PRESETS / f"{name}.toml"
+
+
+def read_toml(path):
+    """The fields that a TOML file sets, {name: value}; a preset, or a file in its form."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; give the path of a TOML file of training flags")
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
+    names = [field.name for field in fields(TrainConfig)]
+    for name in found:
+        if name not in names:
+            raise ValueError(f"{path}: there is no {name!r}{_did_you_mean(name, names)}; "
+                             "`tinyllm train --help` lists what can be set")
+    return found
+
+
+def _did_you_mean(name, names):
+    close = difflib.get_close_matches(name.replace("-", "_"), names, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

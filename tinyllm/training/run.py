@@ -1,27 +1,172 @@
-"""The folder of a run: the model as Hugging Face lays it out, its tokenizer, and how it was made."""
+"""The folder of a run, from which a training that was stopped at any instant goes on.
 
+    config.toml                  the TrainConfig: --config takes it, --resume reads it
+    config.json                  the sizes of the model, and
+    model.safetensors            its weights at the last checkpoint: a Hugging Face folder
+    best.safetensors             the weights that had the lowest validation loss
+    tokenizer.json               text to ids and back
+    training_state.safetensors   weights, moments, step: the checkpoint that --resume takes
+    training_state.json          what it says about itself, to read
+    metrics.jsonl                one object a step
+    samples.txt                  what the model wrote at each evaluation
+    environment.json             what it ran on
+    loss.png                     the curve, where matplotlib is installed
+
+A checkpoint is made the moment training_state.safetensors is put in place, the last of its files: each is whole at
+any instant, and a run that goes on makes again, to the bit, those that were newer.
+"""
+
+import json
+import shlex
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from ..files import replace_file, replace_text, sync
 from ..models import GPT
+from ..models.pretrained import WEIGHTS, save_arrays
 from ..tokenizers import CharTokenizer
+from .config import TrainConfig, read_toml
+from .environment import environment
+from .plot import draw_loss
+from .progress import read_metrics
+from .state import read_facts
+
+BEST, STATE, CONFIG = "best.safetensors", "training_state.safetensors", "config.toml"
 
 
-def save_run(folder, model, tokenizer, config):
-    """Write config.json, model.safetensors, tokenizer.json and config.toml (the TrainConfig)."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    tokenizer.save(folder)
-    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+class Run:
+    """`with Run(folder) as run:` holds the folder for this process alone."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.laid_out = False
+        self.saved_step = 0  # of the last checkpoint
+        self._lock = FileLock(self.folder / ".lock")
+
+    def __enter__(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BlockingIOError(f"another process is training in {self.folder}; wait for it, stop it, or choose "
+                                  "another folder with --out-dir") from error
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self._lock.release()
+        if self.saved_step:
+            note = f"the checkpoint of step {self.saved_step} is whole; go on from it: {resume_command(self.folder)}"
+        else:
+            note = f"there is no checkpoint in {self.folder} yet"
+        if error and self.laid_out:
+            error.add_note(note)
+
+    def begin(self, state, config):
+        """Lay out the folder for a new run."""
+        refuse_if_taken(self.folder)
+        self._describe(config)
+        state.tokenizer.save(self.folder)
+        replace_text(self.folder / "metrics.jsonl", "")
+        replace_text(self.folder / "samples.txt", "")
+
+    def resume(self, state, config):
+        """Bring `state` to the last checkpoint, and the folder back to it."""
+        facts = state.load(self.folder / STATE)
+        self.saved_step = state.step
+        self._describe(config)
+        kept = [entry for entry in read_metrics(self.folder / "metrics.jsonl") if entry["step"] <= state.step]
+        replace_text(self.folder / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
+        samples = self.folder / "samples.txt"
+        written = samples.read_bytes()[: facts["samples_bytes"]] if samples.exists() else b""
+        replace_file(samples, lambda aside: aside.write_bytes(written))
+
+    def _describe(self, config):
+        replace_text(self.folder / CONFIG, config.to_toml())
+        replace_text(self.folder / "environment.json", json.dumps(environment(config), indent=2) + "\n")
+        self.laid_out = True
+
+    def log(self, progress):
+        """Write down a step, and the sample that was drawn after it."""
+        with self._writing(progress.step):
+            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8", newline="\n") as file:
+                file.write(progress.to_json() + "\n")
+            if progress.sample is not None:
+                with open(self.folder / "samples.txt", "a", encoding="utf-8", newline="\n") as file:
+                    title = f"step {progress.step}, validation loss {progress.val_loss:.4f}"
+                    file.write(f"{title}\n{'-' * len(title)}\n{progress.sample}\n\n")
+
+    def save(self, state):
+        """Make a checkpoint."""
+        with self._writing(state.step):
+            state.check_finite()
+            for name in ("metrics.jsonl", "samples.txt"):
+                sync(self.folder / name)
+            if state.best_step == state.step:
+                save_arrays(self.folder / BEST, state.model.state_dict(), {"format": "pt"})
+            state.model.save_pretrained(self.folder)
+            state.save(self.folder / STATE, samples_bytes=(self.folder / "samples.txt").stat().st_size)
+        self.saved_step = state.step
+
+    def draw(self):
+        """Make loss.png, where matplotlib is installed."""
+        draw_loss(read_metrics(self.folder / "metrics.jsonl"), self.folder / "loss.png")
+
+    @contextmanager
+    def _writing(self, step):
+        try:
+            yield
+        except OSError as error:
+            raise OSError(f"step {step} cannot be written to {self.folder}: {error.strerror or error}; make room, or "
+                          "give permission") from error
 
 
-def load_run(folder):
-    """The model and the tokenizer of a run's folder."""
-    folder = Path(folder)
-    if not (folder / "model.safetensors").is_file():
-        raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no model.safetensors; "
+def has_checkpoint(folder):
+    return (Path(folder) / STATE).is_file()
+
+
+def resume_command(folder):
+    return f"tinyllm train --resume {quoted(folder)}"
+
+
+def quoted(path):
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
+def refuse_if_taken(folder):
+    """Raise where a new run would overwrite a model."""
+    if has_checkpoint(folder):
+        raise FileExistsError(f"{folder} holds a run: go on with it, {resume_command(folder)}\n"
+                              "or name another folder with --out-dir")
+    if (Path(folder) / WEIGHTS).exists():
+        raise FileExistsError(f"{folder} holds a model ({WEIGHTS}); name another folder with --out-dir")
+
+
+def read_config(folder):
+    """The TrainConfig of a run."""
+    path = Path(folder, CONFIG)
+    try:
+        return TrainConfig(**read_toml(path))
+    except TypeError as error:  # a text where a number should be
+        raise ValueError(f"{path}: {error}") from error
+
+
+def check_text(folder, text_sha256):
+    """Raise where a text is not the one that a run learns."""
+    if has_checkpoint(folder) and read_facts(Path(folder, STATE))["text_sha256"] != text_sha256:
+        raise ValueError(f"the text has changed since the run in {folder} began (its sha256 is {text_sha256[:12]}… "
+                         "now); give the one it learned, or any other, with --data")
+
+
+def load_run(folder, best=False):
+    """The model and the tokenizer of a run's folder; best: as it was when its validation loss was lowest."""
+    folder, weights = Path(folder), BEST if best else WEIGHTS
+    if not (folder / weights).is_file():
+        raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {weights}; "
                                 "`tinyllm train` makes one")
-    model, tokenizer = GPT.from_pretrained(folder), CharTokenizer.load(folder)
+    model, tokenizer = GPT.from_pretrained(folder, weights), CharTokenizer.load(folder)
     if tokenizer.vocab_size != model.config.vocab_size:
         raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, "
                          f"the model {model.config.vocab_size}; they are not of one run")

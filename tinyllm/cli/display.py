@@ -1,0 +1,146 @@
+"""How a training is watched: lines, a live picture in a terminal, JSON, or nothing."""
+
+import os
+import sys
+import time
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .curve import curve
+from .text import duration
+
+STOPPING = "stopping after this step; Ctrl-C again stops at once, and keeps the last checkpoint"
+
+
+def display_for(config, first_step, *, quiet, json):
+    """What --quiet and --json ask for; else a live picture where there is a terminal, and lines where there is none."""
+    if quiet:
+        return Silent()
+    if json:
+        return Json()
+    console = Console()
+    live = console.is_terminal and not console.is_dumb_terminal and sys.stdout.isatty()
+    return Picture(config, first_step, console) if live else Lines(config)
+
+
+class Silent:
+    """Says nothing, and what a display is: a context, called with the Progress of each step."""
+
+    talks = False  # whether there is room for anything but progress
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def __call__(self, progress):
+        pass
+
+    def stopping(self):
+        """Ctrl-C was heard; called from a signal handler, where printing is not safe."""
+        os.write(2, f"\n{STOPPING}\n".encode())
+
+
+class Json(Silent):
+    """The objects of metrics.jsonl."""
+
+    def __call__(self, progress):
+        print(progress.to_json(), flush=True)
+
+
+class Lines(Silent):
+    """A line now and then, and one for every evaluation."""
+
+    talks = True
+
+    def __init__(self, config):
+        self.max_iters, self.every = config.max_iters, max(1, config.max_iters // 40)
+
+    def __call__(self, progress):
+        line = (f"step {progress.step:>6,} of {self.max_iters:,}   loss {progress.loss:.4f}   "
+                f"learning rate {progress.learning_rate:.2e}   gradient norm {progress.grad_norm:.2f}   "
+                f"{progress.tokens_per_second:,.0f} tokens/s")
+        if progress.val_loss is not None:
+            print(f"{line}   validation loss {progress.val_loss:.4f}", flush=True)
+        elif progress.step % self.every == 0 or progress.step == 1:
+            print(line, flush=True)
+
+
+class Picture(Silent):
+    """All of it at a glance, drawn anew four times a second."""
+
+    talks = True
+
+    def __init__(self, config, first_step, console):
+        self.max_iters, self.first_step, self.console = config.max_iters, first_step, console
+        self.every = max(1, config.max_iters // 500)  # a curve of more points would look the same
+        self.start = time.perf_counter()
+        self.progress, self.evaluations, self.losses, self.note = None, [], [], ""
+        self.live = Live(console=console, get_renderable=self.draw, refresh_per_second=4)
+
+    def __enter__(self):
+        self.live.start()
+        return self
+
+    def __exit__(self, *error):
+        self.note = ""
+        self.live.stop()
+
+    def __call__(self, progress):
+        self.progress = progress
+        if progress.step % self.every == 0:
+            self.losses.append((progress.step, progress.loss))
+        if progress.val_loss is not None:
+            self.evaluations.append(progress)
+
+    def stopping(self):
+        self.note = STOPPING
+
+    def draw(self):
+        if self.progress is None:
+            return Text("the first step …")
+        parts = [self.bar(), self.numbers()]
+        width, room = min(self.console.width, 100), self.console.height - 8
+        height = min(room // 2, 10)
+        if height >= 4:
+            validation = [(p.step, p.val_loss) for p in self.evaluations]
+            series = [("dim", self.losses[:]), ("bold cyan", validation)]
+            parts.append(curve(series, self.max_iters, width, height))
+        if self.evaluations and height >= 4:
+            last = self.evaluations[-1]
+            sample = Text("\n".join(last.sample.splitlines()[: room - height - 2]))
+            parts.append(Panel(sample, title=f"what it wrote after step {last.step:,}", title_align="left", width=width,
+                               height=room - height))  # fmt: skip
+        if self.note:
+            parts.append(Text(self.note, style="yellow"))
+        return Group(*parts)
+
+    def bar(self):
+        done = self.progress.step - self.first_step
+        left = (time.perf_counter() - self.start) / done * (self.max_iters - self.progress.step)
+        line = Table.grid(padding=(0, 2))
+        line.add_row(f"step {self.progress.step:,} of {self.max_iters:,}",
+                     ProgressBar(self.max_iters, self.progress.step, width=40), f"{duration(left)} left")  # fmt: skip
+        return line
+
+    def numbers(self):
+        progress = self.progress
+        last = self.evaluations[-1] if self.evaluations else None
+        numbers = {
+            "loss": f"{progress.loss:.4f}",
+            "validation loss": f"{last.val_loss:.4f}" if last else "–",
+            "learning rate": f"{progress.learning_rate:.2e}",
+            "gradient norm": f"{progress.grad_norm:.2f}",
+            "tokens/s": f"{progress.tokens_per_second:,.0f}",
+        }
+        table = Table.grid(padding=(0, 3))
+        table.add_row(*(Text(name, style="dim") for name in numbers))
+        styles = ("bold cyan" if name == "validation loss" else "bold" for name in numbers)  # as in the curve
+        table.add_row(*map(Text, numbers.values(), styles))
+        return table

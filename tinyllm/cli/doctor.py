@@ -1,0 +1,63 @@
+"""`tinyllm doctor`"""
+
+DISTRIBUTION = "tinyllm-numpy"
+
+
+def doctor():
+    """Say what is installed, which backend works here, and what to install for the rest."""
+    import os
+    import platform
+
+    from .. import __version__
+    from ..backend import BACKENDS
+    from ..training.environment import blas, memory_bytes, processor
+    from .summary import print_table
+    from .text import scaled
+
+    memory = memory_bytes()
+    print_table({
+        "tinyllm": __version__,
+        "python": f"{platform.python_version()}, {platform.platform()}",
+        "processor": f"{processor()}, {os.cpu_count()} cores" + (f", {scaled(memory, 'B')} memory" if memory else ""),
+        "matrix products": blas(),
+    })  # fmt: skip
+    print("\nbackends")
+    print_table({f"  {name}": works(name) for name in BACKENDS})
+    print("\npackages")
+    print_table({f"  {name}": found for name, found in packages().items()})
+
+
+def works(backend):
+    """Whether a backend computes here, tried on a small layer; else what is missing."""
+    import numpy as np
+
+    from ..backend import require, to
+    from ..gradcheck import gradcheck
+    from ..ops import layer_norm
+
+    try:
+        require(backend)
+        x = to(np.random.default_rng(0).standard_normal((4, 8)), backend)
+        if not gradcheck(layer_norm, x):
+            return "does not work: a gradient is wrong; please report it, with the lines above"
+    except Exception as error:  # whatever it is, it is what the user came to know
+        return f"does not work: {error}"
+    return "works"
+
+
+def packages():
+    """{package: its version, or how to get it} of everything that tinyllm can use."""
+    import re
+    from importlib import metadata
+
+    found = {}
+    for requirement in metadata.requires(DISTRIBUTION) or []:
+        name = re.match(r"[\w.-]+", requirement)[0]
+        extra = re.search(r"""extra == ['"](\w+)['"]""", requirement)
+        if name in found:  # in two extras: the first one is the one to install
+            continue
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing: pip install " + (f"'{DISTRIBUTION}[{extra[1]}]'" if extra else name)
+    return found

@@ -1,0 +1,61 @@
+"""What `tinyllm train` says before and after."""
+
+import math
+import shlex
+
+from ..training.environment import memory_bytes
+from ..training.run import quoted
+from .text import duration, scaled
+
+
+def print_facts(plan, config, seconds, folder, first_step):
+    """One line on what is about to happen."""
+    facts = [
+        f"{plan.parameters:,} parameters",
+        f"{plan.tokens:,} tokens",
+        f"{config.backend} {config.dtype}",
+        f"{scaled(plan.flops_per_token, 'FLOP')} a token",
+        f"about {duration(seconds)}",
+        f"to {folder}",
+    ]
+    if first_step:
+        facts.append(f"going on from step {first_step:,}")
+    print(" · ".join(facts), flush=True)
+
+
+def print_plan(plan, config, seconds):
+    """What --dry-run shows."""
+    print(config.to_toml())
+    there = memory_bytes()
+    print_table({
+        "parameters": f"{plan.parameters:,}",
+        "tokens": f"{plan.tokens:,} in {config.max_iters:,} steps of {config.tokens_per_step:,}",
+        "arithmetic": f"{scaled(plan.flops_per_token, 'FLOP')} a token, "
+                      f"{scaled(plan.flops_per_token * config.tokens_per_step, 'FLOP')} a step, "
+                      f"{scaled(plan.flops_per_token * plan.tokens, 'FLOP')} in all",
+        "memory": f"about {scaled(plan.memory, 'B')}" + (f" of {scaled(there, 'B')}" if there else ""),
+        "expected time": f"about {duration(seconds)}, going by one step that was made here",
+    })  # fmt: skip
+
+
+def print_summary(state, config, progress, folder):
+    """What came out, and what to type next; progress: of the last step."""
+    prompt = (progress.sample.split() or ["\n"])[0]
+    print(f"\nwhat it writes now:\n\n{progress.sample}\n")
+    print_table({
+        "steps": f"{state.step:,} ({state.step * config.tokens_per_step:,} tokens)",
+        "training loss": f"{progress.loss:.4f}, of the last batch",
+        "validation loss": f"{progress.val_loss:.4f} nats a token (perplexity {math.exp(progress.val_loss):.2f})",
+        "lowest": f"{state.best_val_loss:.4f} after step {state.best_step:,}, kept in best.safetensors",
+        "folder": str(folder),
+    })  # fmt: skip
+    print(f"\nnext: tinyllm generate {quoted(folder)} --prompt {shlex.quote(prompt)}\n"
+          f"      tinyllm eval {quoted(folder)}\n"
+          f"      tinyllm info {quoted(folder)}", flush=True)  # fmt: skip
+
+
+def print_table(rows):
+    """Names and values, side by side."""
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}   {value}")

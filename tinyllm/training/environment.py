@@ -1,0 +1,62 @@
+"""What a run, or this installation, runs on."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+
+import numpy as np
+
+from .. import __version__
+from ..backend import BACKENDS
+
+
+def environment(config):
+    """The versions and the machine behind the numbers of a run."""
+    found = {name: version(name) for name in (*BACKENDS, "safetensors")}
+    return {
+        "tinyllm": __version__,
+        "python": platform.python_version(),
+        **{name: number for name, number in found.items() if number},
+        "blas": blas(),
+        "backend": config.backend,
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": memory_bytes() and round(memory_bytes() / 1e9, 1),
+    }
+
+
+def version(package):
+    """The installed version of a package, found without loading it; None where there is none."""
+    names = importlib.metadata.packages_distributions().get(package)
+    return importlib.metadata.version(names[0]) if names else None
+
+
+def blas():
+    """The library that makes numpy's matrix products."""
+    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{found['name']} {found['version']}"
+
+
+def processor():
+    """The name of the CPU."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def memory_bytes():
+    """The memory of this machine, or of the container this runs in; None where it cannot be told."""
+    if sys.platform == "win32":
+        return None
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(path, encoding="ascii") as file:
+                sizes.append(int(file.read()))
+        except (OSError, ValueError):  # no such control group, or "max"
+            pass
+    return min(sizes)

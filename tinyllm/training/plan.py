@@ -1,0 +1,50 @@
+"""What a training will take, before it starts."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ..models.sizes import flops_per_token, parameter_count, training_memory
+from .environment import memory_bytes
+from .train import initial_state, model_config, train_step
+
+
+@dataclass(frozen=True)
+class Plan:
+    parameters: int
+    flops_per_token: int
+    tokens: int  # that the training reads in all
+    memory: int  # bytes at the peak of a step
+
+    @classmethod
+    def of(cls, config, vocab_size):
+        model = model_config(config, vocab_size)
+        return cls(
+            parameters=parameter_count(model),
+            flops_per_token=flops_per_token(model),
+            tokens=config.max_iters * config.tokens_per_step,
+            memory=training_memory(model, config.batch_size, np.dtype(config.dtype).itemsize),
+        )
+
+    def check_memory(self):
+        """Raise where this machine has less memory than a step needs."""
+        there = memory_bytes()
+        if there is not None and self.memory > there:
+            raise MemoryError(f"a step of this model ({self.parameters:,} parameters) needs about "
+                              f"{self.memory / 1e9:,.1f} GB, this machine has {there / 1e9:,.1f} GB; choose a smaller --batch-size (and more "
+                              "--gradient-accumulation), --block-size, --n-embd or --n-layer")
+
+
+def expected_seconds(config, corpus, steps):
+    """How long `steps` training steps and their evaluations take here, going by the fastest of a second's worth."""
+    with threadpool_limits(config.workers):
+        state, times = initial_state(config, corpus), []
+        while sum(times) < 1 and len(times) < 10:
+            start = time.perf_counter()
+            train_step(state, config, corpus)
+            times.append(time.perf_counter() - start)
+    evaluations = -(-steps // config.eval_interval)
+    forward = min(times) / 3 / config.tokens_per_step  # a token forward alone: a third of forward and backward
+    return steps * min(times) + evaluations * len(corpus.val_ids) * forward

@@ -1,0 +1,35 @@
+"""What one training step says about itself."""
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step that was made; `val_loss` and `sample` only where the model was evaluated after it."""
+
+    step: int  # how many have been made
+    loss: float  # on the batch of this step, before it
+    learning_rate: float
+    grad_norm: float  # before clipping
+    tokens_per_second: float
+    val_loss: float | None = None
+    sample: str | None = None
+
+    def to_json(self):
+        """One line of metrics.jsonl: every number there is."""
+        values = asdict(self)
+        del values["sample"]
+        return json.dumps({name: value for name, value in values.items() if value is not None})
+
+
+def read_metrics(path):
+    """The objects of a metrics.jsonl, in order; one that was cut short by a kill ends the list."""
+    found = []
+    try:
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                found.append(json.loads(line))
+    except ValueError:  # a line that is no JSON: the last one, half written
+        pass
+    return found

@@ -1,0 +1,103 @@
+"""All that changes while a model is trained, and the one file that keeps it.
+
+Batches, dropout and the learning rate follow from the number of the step, so there is no state of theirs to keep:
+parameters, both moments of AdamW and the step are enough to go on to the bit.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from safetensors import safe_open
+
+from ..backend import backend_of, to, to_numpy
+from ..files import replace_text
+from ..models import GPT
+from ..models.pretrained import load_arrays, save_arrays
+from ..optim import AdamW
+from ..tokenizers import CharTokenizer
+
+FACTS = ("step", "best_val_loss", "best_step", "text_sha256")  # of a TrainState, what is no array
+
+
+class Diverged(ArithmeticError):
+    """A number of the training is not finite any more: no step can mend that."""
+
+
+@dataclass
+class TrainState:
+    model: GPT
+    optimizer: AdamW
+    tokenizer: CharTokenizer
+    text_sha256: str  # of the text it learns: another one would make another run
+    step: int = 0  # how many have been made
+    best_val_loss: float | None = None
+    best_step: int | None = None
+
+    def arrays(self):
+        """{"parameter.NAME", "m.NAME", "v.NAME": array}"""
+        found = {}
+        for name, parameter in self.model.named_parameters():
+            moments = self.optimizer.state[parameter]
+            found |= {f"parameter.{name}": parameter.data, f"m.{name}": moments["m"], f"v.{name}": moments["v"]}
+        return {name: to_numpy(array) for name, array in found.items()}
+
+    def check_finite(self):
+        """Raise before a broken model takes the place of a good one."""
+        if not all(np.isfinite(array).all() for array in self.arrays().values()):
+            raise Diverged(f"step {self.step}: the training diverged, its weights are not finite numbers any more; "
+                           "lower --learning-rate. Nothing was written")
+
+    def save(self, path, **more):
+        """Write everything to one safetensors file, its header holding what is no array, with `more` beside it.
+
+        That header is also written to a .json file beside it, to read; the safetensors file is the one that counts.
+        """
+        arrays = self.arrays()
+        facts = {name: getattr(self, name) for name in FACTS} | more | {"sha256": digest(arrays)}
+        replace_text(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
+        save_arrays(path, arrays, {"state": json.dumps(facts)})
+
+    def load(self, path):
+        """Take over what `save` wrote, and give its header. Nothing is taken from a file that does not fit."""
+        arrays, facts = load_arrays(path), read_facts(path)
+        if digest(arrays) != facts["sha256"]:
+            raise ValueError(f"{path} was changed after it was written: the sha256 of its arrays is not "
+                             f"{facts['sha256']}; take another checkpoint, or train it again")
+        if facts["text_sha256"] != self.text_sha256:
+            raise ValueError(f"{path} belongs to another text (sha256 {facts['text_sha256'][:12]}…, this one "
+                             f"{self.text_sha256[:12]}…); a run goes on with the text it began with: --data")
+        mine = self.arrays()
+        wrong = [f"{name} is {arrays[name].shape if name in arrays else 'missing'}, must be {array.shape}"
+                 for name, array in mine.items() if name not in arrays or arrays[name].shape != array.shape]
+        wrong += [f"{name} is unexpected" for name in arrays if name not in mine]
+        if wrong:
+            more = f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            raise ValueError(f"{path} does not fit the configuration: {wrong[0]}{more}. A run goes on with the sizes "
+                             "and options it began with")
+        for name, parameter in self.model.named_parameters():
+            place, dtype = backend_of(parameter.data), parameter.dtype
+            taken = {kind: to(arrays[f"{kind}.{name}"].astype(dtype), place) for kind in ("parameter", "m", "v")}
+            parameter.data = taken["parameter"]
+            self.optimizer.state[parameter].update(step=facts["step"], m=taken["m"], v=taken["v"])
+        for name in FACTS:
+            setattr(self, name, facts[name])
+        return facts
+
+
+def read_facts(path):
+    """What is not an array in a file that `TrainState.save` wrote."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return json.loads(file.metadata()["state"])
+    except Exception as error:  # whatever was made of it
+        raise ValueError(f"{path} is not the state of a training") from error
+
+
+def digest(arrays):
+    """sha256 of all the arrays, in the order of their names."""
+    hashed = hashlib.sha256()
+    for name in sorted(arrays):
+        hashed.update(np.ascontiguousarray(arrays[name]).data)
+    return hashed.hexdigest()
