@@ -35,25 +35,31 @@ def require(backend):
     """Raise where `backend` is none of BACKENDS, or cannot compute here; the message says what is missing."""
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
-    if backend == "numpy":
-        return
-    try:
-        import cupy
-    except ImportError as error:
-        raise ImportError("backend 'cupy' needs cupy: pip install 'tinyllm-numpy[cuda]'") from error
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # cupy's own classes; without a driver, one that says so
-        raise RuntimeError(f"backend 'cupy' finds no NVIDIA GPU that works here ({error}); install its driver, "
-                           "or choose backend 'numpy'") from error
-    if count == 0:
-        raise RuntimeError("backend 'cupy' finds no NVIDIA GPU here; choose backend 'numpy'")
+    if backend == "cupy":
+        try:
+            count = _cupy().cuda.runtime.getDeviceCount()
+        except ImportError:
+            raise
+        except Exception as error:  # cupy's own class, as where there is no driver
+            raise ImportError(f"backend 'cupy' finds no NVIDIA GPU that works ({error}); install its driver, or choose "
+                              "backend 'numpy'") from error
+        if count == 0:
+            raise ImportError("backend 'cupy' finds no NVIDIA GPU here; choose backend 'numpy'")
 
 
 def to(x, backend):
     """x as an array of `backend`, "numpy" or "cupy": itself where it lives there already, else a copy."""
-    require(backend)
-    return to_numpy(x) if backend == "numpy" else sys.modules["cupy"].asarray(x)
+    if backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
+    return to_numpy(x) if backend == "numpy" else _cupy().asarray(x)
+
+
+def _cupy():
+    try:
+        import cupy
+    except ImportError as error:
+        raise ImportError("backend 'cupy' needs cupy: pip install 'tinyllm-numpy[cuda]'") from error
+    return cupy
 
 
 def check_ids(ids, size, what):

@@ -111,7 +111,8 @@ def test_impossible_configurations_are_refused(change, message):
 
 def test_a_diverged_run_stops_and_keeps_what_was_good(tmp_path):
     seen, message = [], r"the training diverged \((validation )?loss .*\); lower --learning"
-    wild = replace(SMALL, learning_rate=1e18, min_lr=0.0, grad_clip=0.0, max_iters=30, eval_interval=1)
+    wild = replace(SMALL, learning_rate=1e3, min_lr=0.0, grad_clip=0.0, warmup_iters=0, max_iters=30,
+                   eval_interval=1)  # fmt: skip
     with np.errstate(all="ignore"), pytest.raises(Diverged, match=message):
         train(wild, CORPUS, tmp_path, seen.append)
     assert 0 < len(seen) < 30 and all(np.isfinite(p.loss) for p in seen)

@@ -33,8 +33,8 @@ class Plan:
         there = memory_bytes()
         if there is not None and self.memory > there:
             raise MemoryError(f"a step of this model ({self.parameters:,} parameters) needs about "
-                              f"{self.memory / 1e9:,.1f} GB, this machine has {there / 1e9:,.1f} GB; choose a smaller --batch-size (and more "
-                              "--gradient-accumulation), --block-size, --n-embd or --n-layer")
+                              f"{self.memory / 1e9:,.1f} GB, this machine has {there / 1e9:,.1f} GB; choose a smaller --batch-size "
+                              "(and more --gradient-accumulation), --block-size, --n-embd or --n-layer")
 
 
 def expected_seconds(config, corpus, steps):

@@ -120,7 +120,8 @@ class Corpus:
         train_ids, val_ids = split(ids, SPLIT)
         if len(val_ids) <= block_size:
             raise ValueError(f"the validation text, the last tenth of {len(text):,} characters, has {len(val_ids)}: "
-                             f"too few for a window of --block-size {block_size}; give a longer text or a smaller block")
+                             f"too few for a window of --block-size {block_size}; give a longer text, or a smaller "
+                             "block")
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         return cls(tokenizer, train_ids, val_ids, ids[: min(block_size, 64)], sha256)
 
