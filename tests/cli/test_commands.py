@@ -71,7 +71,7 @@ MISTAKES = {
     "heads that do not divide": (["train", "--data=cats.txt", "--n-head=3", "--out-dir=x"], "choose 126 or 129"),
     "a rate that diverges": (["train", "--data=cats.txt", *TINY, "--learning-rate=1e30", "--out-dir=y"], "diverged"),
     "zero layers": (["train", "--n-layer", "0"], "--n-layer must be 1 or more, not 0"),
-    "a folder that is taken": (["train", "--data", "cats.txt", *TINY], "go on with it, tinyllm train --resume runs/cats"),
+    "a folder that is taken": (["train", "--data", "cats.txt", *TINY], "tinyllm train --resume runs/cats"),
     "no run": (["generate", "runs/dogs"], "is not the folder of a run"),
     "an unknown character": (["generate", "runs/cats", "--prompt", "thé"], "'é' (U+00E9) at position 2"),
     "a negative temperature": (["generate", "runs/cats", "--temperature=-1"], "temperature must be 0 (greedy) or a"),

@@ -13,7 +13,7 @@ from tinyllm import GPT, AdamW, GPTConfig
 from tinyllm.optim import clip_grad_norm, warmup_cosine
 from tinyllm.random import DropoutStream, dropout_step
 from tinyllm.training.config import TrainConfig
-from tinyllm.training.train import build_optimizer
+from tinyllm.training.build import build_optimizer
 
 
 @st.composite

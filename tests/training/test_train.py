@@ -13,9 +13,11 @@ import torch
 import reference.gpt
 from tinyllm.data import python_manual, read_text, split, windows
 from tinyllm.training.config import PRESETS, SAMPLING, TrainConfig, preset_path
+from tinyllm.training.corpus import Corpus
 from tinyllm.training.evaluate import evaluate
 from tinyllm.training.run import load_run
-from tinyllm.training.train import Corpus, Diverged, train
+from tinyllm.training.state import Diverged
+from tinyllm.training.train import train
 
 TEXT = "the cat sat on the mat. the dog sat on the log. " * 60
 SMALL = TrainConfig(n_layer=1, n_head=2, n_embd=16, block_size=16, batch_size=8, max_iters=60, warmup_iters=5,

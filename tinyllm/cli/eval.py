@@ -32,9 +32,9 @@ def eval_(
     import json as json_
     import math
 
+    from ..training.corpus import Corpus
     from ..training.evaluate import evaluate
     from ..training.run import check_text, load_run, read_config
-    from ..training.train import Corpus
     from .corpus import load_text
     from .summary import print_table
 

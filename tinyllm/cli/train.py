@@ -53,10 +53,11 @@ def train(
     import numpy as np  # now, and not for --help
 
     from ..backend import require
+    from ..training.corpus import Corpus
     from ..training.plan import Plan, expected_seconds
     from ..training.run import STATE, quoted, refuse_if_taken
     from ..training.state import read_facts
-    from ..training.train import Corpus, train
+    from ..training.train import train
     from .corpus import load_text
     from .display import display_for
     from .stop import Stop

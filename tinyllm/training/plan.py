@@ -7,8 +7,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..models.sizes import flops_per_token, parameter_count, training_memory
+from .build import initial_state, model_config
 from .environment import memory_bytes
-from .train import initial_state, model_config, train_step
+from .step import train_step
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Plan:
         there = memory_bytes()
         if there is not None and self.memory > there:
             raise MemoryError(f"a step of this model ({self.parameters:,} parameters) needs about "
-                              f"{self.memory / 1e9:,.1f} GB, this machine has {there / 1e9:,.1f} GB; choose a smaller --batch-size "
-                              "(and more --gradient-accumulation), --block-size, --n-embd or --n-layer")
+                              f"{self.memory / 1e9:,.1f} GB, this machine has {there / 1e9:,.1f} GB; choose a smaller "
+                              "--batch-size (and more --gradient-accumulation), --block-size, --n-embd or --n-layer")
 
 
 def expected_seconds(config, corpus, steps):

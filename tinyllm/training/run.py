@@ -34,6 +34,7 @@ from .progress import read_metrics
 from .state import read_facts
 
 BEST, STATE, CONFIG = "best.safetensors", "training_state.safetensors", "config.toml"
+METRICS, SAMPLES = "metrics.jsonl", "samples.txt"
 
 
 class Run:
@@ -68,17 +69,17 @@ class Run:
         refuse_if_taken(self.folder)
         self._describe(config)
         state.tokenizer.save(self.folder)
-        replace_text(self.folder / "metrics.jsonl", "")
-        replace_text(self.folder / "samples.txt", "")
+        replace_text(self.folder / METRICS, "")
+        replace_text(self.folder / SAMPLES, "")
 
     def resume(self, state, config):
         """Bring `state` to the last checkpoint, and the folder back to it."""
         facts = state.load(self.folder / STATE)
         self.saved_step = state.step
         self._describe(config)
-        kept = [entry for entry in read_metrics(self.folder / "metrics.jsonl") if entry["step"] <= state.step]
-        replace_text(self.folder / "metrics.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
-        samples = self.folder / "samples.txt"
+        kept = [entry for entry in read_metrics(self.folder / METRICS) if entry["step"] <= state.step]
+        replace_text(self.folder / METRICS, "".join(json.dumps(entry) + "\n" for entry in kept))
+        samples = self.folder / SAMPLES
         written = samples.read_bytes()[: facts["samples_bytes"]] if samples.exists() else b""
         replace_file(samples, lambda aside: aside.write_bytes(written))
 
@@ -90,10 +91,10 @@ class Run:
     def log(self, progress):
         """Write down a step, and the sample that was drawn after it."""
         with self._writing(progress.step):
-            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8", newline="\n") as file:
+            with open(self.folder / METRICS, "a", encoding="utf-8", newline="\n") as file:
                 file.write(progress.to_json() + "\n")
             if progress.sample is not None:
-                with open(self.folder / "samples.txt", "a", encoding="utf-8", newline="\n") as file:
+                with open(self.folder / SAMPLES, "a", encoding="utf-8", newline="\n") as file:
                     title = f"step {progress.step}, validation loss {progress.val_loss:.4f}"
                     file.write(f"{title}\n{'-' * len(title)}\n{progress.sample}\n\n")
 
@@ -101,17 +102,17 @@ class Run:
         """Make a checkpoint."""
         with self._writing(state.step):
             state.check_finite()
-            for name in ("metrics.jsonl", "samples.txt"):
+            for name in (METRICS, SAMPLES):
                 sync(self.folder / name)
             if state.best_step == state.step:
                 save_arrays(self.folder / BEST, state.model.state_dict(), {"format": "pt"})
             state.model.save_pretrained(self.folder)
-            state.save(self.folder / STATE, samples_bytes=(self.folder / "samples.txt").stat().st_size)
+            state.save(self.folder / STATE, samples_bytes=(self.folder / SAMPLES).stat().st_size)
         self.saved_step = state.step
 
     def draw(self):
         """Make loss.png, where matplotlib is installed."""
-        draw_loss(read_metrics(self.folder / "metrics.jsonl"), self.folder / "loss.png")
+        draw_loss(read_metrics(self.folder / METRICS), self.folder / "loss.png")
 
     @contextmanager
     def _writing(self, step):
@@ -140,7 +141,8 @@ def refuse_if_taken(folder):
     if has_checkpoint(folder):
         raise FileExistsError(f"{folder} holds a run: go on with it, {resume_command(folder)}\n"
                               "or name another folder with --out-dir")
-    if (Path(folder) / WEIGHTS).exists():
+    killed_in_its_first_save = (Path(folder) / METRICS).exists()
+    if (Path(folder) / WEIGHTS).exists() and not killed_in_its_first_save:
         raise FileExistsError(f"{folder} holds a model ({WEIGHTS}); name another folder with --out-dir")
 
 

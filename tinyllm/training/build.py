@@ -1,0 +1,34 @@
+"""The model and the optimizer that a TrainConfig describes."""
+
+from dataclasses import fields
+
+from ..models import GPT, GPTConfig
+from ..optim import AdamW
+from .state import TrainState
+
+
+def initial_state(config, corpus):
+    """A model with fresh weights and its optimizer, before the first step."""
+    model = build_model(config, corpus.tokenizer.vocab_size)
+    return TrainState(model, build_optimizer(config, model), corpus.tokenizer, corpus.text_sha256)
+
+
+def build_model(config, vocab_size):
+    """The GPT of a configuration, with fresh weights."""
+    return GPT(model_config(config, vocab_size), seed=config.seed, dtype=config.dtype).to(config.backend)
+
+
+def model_config(config, vocab_size):
+    """The part of a TrainConfig that says what the model is."""
+    names = {field.name for field in fields(GPTConfig)} - {"vocab_size"}
+    return GPTConfig(vocab_size=vocab_size, **{name: getattr(config, name) for name in names})
+
+
+def build_optimizer(config, model):
+    """AdamW that decays matrices and embeddings; biases and norms have nothing to gain from being small."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))
