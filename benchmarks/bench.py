@@ -3,13 +3,16 @@
     python benchmarks/bench.py                                   micro, against torch eager
     python benchmarks/bench.py --configs micro,baby --peers torch-eager,torch-compile --rounds 9 --json results.json
 
-Each library runs in a process of its own with the same number of threads, and they take turns: round by round, so
-that a slow moment of the machine meets all of them. What is printed are medians. torch gets its fused AdamW and its
-scaled_dot_product_attention.
+Each library runs in a process of its own (worker.py) with the same number of threads, and they take turns: round by
+round, so that a slow moment of the machine meets all of them. What is printed are medians: of the rounds, and of the
+ratio to torch eager in each round. The share of the GEMM rate is the time that the matrix products of a step would
+take at the rate of a large one in numpy, measured every round, over the time of the step: 100 % for numpy would be a
+step of nothing else. The products of torch may be faster than numpy's.
 """
 
 import argparse
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -17,13 +20,14 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-WARM_UP = 3  # steps nobody counts
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # this process may use
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+PAUSE = 0.1  # seconds between turns: threads of OpenBLAS look for work that long, and would double torch's next step
 
 
 @dataclass(frozen=True)
@@ -64,169 +68,92 @@ CONFIGS = {
 PEERS = ("torch-eager", "torch-compile")
 
 
-def ours(config, backend):
-    """(step, versions): step() makes one training step and gives the seconds of its three parts."""
-    import numpy as np
-
-    from tinyllm import GPT, GPTConfig
-    from tinyllm.optim import clip_grad_norm
-    from tinyllm.training.config import TrainConfig
-    from tinyllm.training.train import build_optimizer
-
-    model = GPT(GPTConfig(**config.sizes)).to(backend)
-    optimizer = build_optimizer(TrainConfig(), model)
-    ids, targets = batch(config)
-
-    def forward():
-        return model.loss(ids, targets)
-
-    def update():
-        clip_grad_norm(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return parts(forward, lambda loss: loss.backward(), update), {"numpy": np.__version__}
-
-
-def torch_peer(config, compiled):
-    import torch
-
-    from reference.gpt import GPT, GPTConfig
-    from reference.training import configure_optimizer
-
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    model = GPT(GPTConfig(**config.sizes))
-    optimizer = configure_optimizer(model, 1e-3, (0.9, 0.99), 0.1, fused=True)
-    ids, targets = (torch.from_numpy(x) for x in batch(config))
-    loss_of = torch.compile(model.loss) if compiled else model.loss
-
-    def update():
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    return parts(lambda: loss_of(ids, targets), lambda loss: loss.backward(), update), {"torch": torch.__version__}
-
-
-def batch(config):
-    import numpy as np
-
-    ids = np.random.default_rng(0).integers(0, config.vocab_size, (config.batch_size, config.block_size + 1))
-    return ids[:, :-1].copy(), ids[:, 1:].copy()
-
-
-def parts(forward, backward, update):
-    def step():
-        times = [time.perf_counter()]
-        loss = forward()
-        times.append(time.perf_counter())
-        backward(loss)
-        times.append(time.perf_counter())
-        update()
-        times.append(time.perf_counter())
-        return [b - a for a, b in zip(times, times[1:])]
-
-    return step
-
-
-def gemm_rate():
-    """FLOP/s of a large float32 matrix product in numpy: nothing made of such products can be faster."""
-    import numpy as np
-
-    n, seconds = 1024, []
-    a, b = np.ones((n, n), np.float32), np.ones((n, n), np.float32)
-    for _ in range(9):
-        start = time.perf_counter()
-        a @ b
-        seconds.append(time.perf_counter() - start)
-    return 2 * n**3 / statistics.median(seconds)
-
-
-def worker(name, config, backend):
-    """Runs in a process of its own: a line on standard input is a round, its answer one line of JSON."""
-    import resource
-
-    step, versions = ours(config, backend) if name == "tinyllm" else torch_peer(config, name == "torch-compile")
-    for _ in range(WARM_UP):
-        step()
-    print(json.dumps(versions), flush=True)
-    for line in sys.stdin:
-        if line.strip() == "gemm":
-            print(json.dumps(gemm_rate()), flush=True)
-            continue
-        steps = [step() for _ in range(config.steps)]
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps([[statistics.median(part) for part in zip(*steps)], memory]), flush=True)
+# measuring
 
 
 class Library:
     """A worker process, and what it has measured."""
 
     def __init__(self, name, config_name, backend, threads):
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-        command = [sys.executable, __file__, "--worker", name, "--configs", config_name, "--backend", backend]
+        self.name, self.config_name, self.versions, self.rounds, self.memory = name, config_name, {}, [], 0.0
         self.process = subprocess.Popen(
-            command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        self.name, self.rounds, self.memory = name, [], 0.0
-        self.versions = self.read()
+            [sys.executable, "-m", "benchmarks.worker", name, config_name, backend],
+            cwd=ROOT, env={**os.environ, **dict.fromkeys(THREADS, str(threads))}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,  # Ctrl-C reaches bench.py alone
+        )  # fmt: skip
 
-    def ask(self, line):
-        print(line, file=self.process.stdin, flush=True)
-        return self.read()
+    def __enter__(self):
+        return self
 
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"bench: the process of {self.name} ended; its message stands above")
-        return json.loads(line)
+    def __exit__(self, *error):
+        with suppress(BrokenPipeError), self.process:  # closes the pipes and waits
+            self.process.kill()
+
+    def ask(self, question):
+        time.sleep(PAUSE)
+        with suppress(BrokenPipeError):  # it died, and gives no answer
+            print(question, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            code = self.process.wait()
+            how = f"was killed by signal {-code}" if code < 0 else "ended for the reason above"
+            raise SystemExit(f"bench: {self.name} at {self.config_name} {how}; "
+                             "if memory ran out, choose smaller --configs or fewer --peers")
+        return json.loads(answer)
+
+    def warm_up(self):
+        self.versions = self.ask("versions")
 
     def measure(self):
         times, self.memory = self.ask("round")
         self.rounds.append(times)
 
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
 
 def bench(config_name, backend, peers, rounds, threads):
     """The rows of one configuration."""
-    config = CONFIGS[config_name]
-    libraries = [Library(name, config_name, backend, threads) for name in ("tinyllm", *peers)]
-    rates = []
-    for _ in range(rounds):
-        for library in libraries:
-            library.measure()
-        rates.append(libraries[0].ask("gemm"))
-    for library in libraries:
-        library.close()
-    floor = config.flops / statistics.median(rates)
+    names, libraries, rates = ("tinyllm", *peers), [], []
+    if sys.stderr.isatty():
+        print(f"measuring {config_name}: {', '.join(names)}; rounds: {rounds}", file=sys.stderr)
+    with ExitStack() as stack:
+        for name in names:
+            libraries.append(stack.enter_context(Library(name, config_name, backend, threads)))
+            libraries[-1].warm_up()
+        for _ in range(rounds):
+            for library in libraries:
+                library.measure()
+            rates.append(libraries[0].ask("gemm"))
     eager = next((library for library in libraries if library.name == "torch-eager"), None)
-    return [row(config_name, backend, library, eager, floor, threads) for library in libraries]
+    return [row(config_name, backend, library, eager, statistics.median(rates), threads) for library in libraries]
 
 
-def row(config_name, backend, library, eager, floor, threads):
-    totals = [sum(times) for times in library.rounds]
-    step = statistics.median(totals)
-    forward, backward, update = (statistics.median(part) * 1e3 for part in zip(*library.rounds))
-    ratios = [ours / sum(theirs) for ours, theirs in zip(totals, eager.rounds)] if eager else []
+# reporting
+
+
+def row(config_name, backend, library, eager, gemm, threads):
+    """What a library measured at a configuration, beside torch eager (or None) and a GEMM rate in FLOP/s."""
+    config = CONFIGS[config_name]
+    step, forward, backward, update = (statistics.median(part) for part in zip(*library.rounds))
+    ratios = [ours[0] / theirs[0] for ours, theirs in zip(library.rounds, eager.rounds)] if eager else []
+    floor = config.flops / gemm
     return {
         "config": config_name,
         "backend": backend if library.name == "tinyllm" else "torch",
         "peer": library.name,
         "step_ms": step * 1e3,
-        "forward_ms": forward,
-        "backward_ms": backward,
-        "optimizer_ms": update,
+        "forward_ms": forward * 1e3,
+        "backward_ms": backward * 1e3,
+        "optimizer_ms": update * 1e3,
         "ratio_to_torch_eager": statistics.median(ratios) if ratios else None,
-        "tokens_per_second": CONFIGS[config_name].tokens / step,
-        "flops_per_step": CONFIGS[config_name].flops,
+        "tokens_per_second": config.tokens / step,
+        "gflop_per_step": config.flops / 1e9,
+        "gemm_gflops": gemm / 1e9,
+        "gemm_share": floor / step,
         "gemm_floor_ratio": step / floor,
         "peak_memory_mb": library.memory,
+        "rounds": len(library.rounds),
         "threads": threads,
         "versions": {"python": platform.python_version(), **library.versions},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {CORES} cores",
         "date": str(datetime.date.today()),
     }
 
@@ -235,7 +162,8 @@ COLUMNS = {  # heading: key, format
     "config": ("config", "{}"), "library": ("peer", "{}"), "step ms": ("step_ms", "{:.1f}"),
     "forward": ("forward_ms", "{:.1f}"), "backward": ("backward_ms", "{:.1f}"), "update": ("optimizer_ms", "{:.1f}"),
     "/ torch eager": ("ratio_to_torch_eager", "{:.2f}"), "tokens/s": ("tokens_per_second", "{:,.0f}"),
-    "/ GEMM floor": ("gemm_floor_ratio", "{:.2f}"), "peak MB": ("peak_memory_mb", "{:,.0f}"),
+    "GFLOP/step": ("gflop_per_step", "{:,.1f}"), "share of GEMM rate": ("gemm_share", "{:.0%}"),
+    "peak MB": ("peak_memory_mb", "{:,.0f}"),
 }  # fmt: skip
 
 
@@ -247,40 +175,100 @@ def table(rows):
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in cells)
 
 
-def names(allowed):
+def facts(rows):
+    """One line: what was measured on, with what and when."""
+    versions = {name: version for row in rows for name, version in row["versions"].items()}
+    rates = {row["config"]: f"{row['gemm_gflops']:.0f} GFLOP/s at {row['config']}" for row in rows}
+    return ", ".join([
+        rows[0]["machine"], f"--threads {rows[0]['threads']}", *map(" ".join, versions.items()), rows[0]["date"],
+        f"GEMM rate of numpy {', '.join(rates.values())}",
+    ])  # fmt: skip
+
+
+def report(rows, path):
+    print(f"{facts(rows)}\n\n{table(rows)}", flush=True)
+    if path:
+        path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+
+# flags
+
+
+def names(*allowed):
+    """Reads a,b: some of those allowed, each once; none, where it is allowed, is the empty list and stands alone."""
+
     def parse(text):
-        chosen = [] if text == "none" else text.split(",")
-        if unknown := [name for name in chosen if name not in allowed]:
-            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is unknown; choose from {', '.join(allowed)}")
-        return chosen
+        chosen = text.split(",")
+        for name in chosen:
+            if name not in allowed:
+                raise argparse.ArgumentTypeError(f"{name!r} is unknown; choose from {', '.join(allowed)}")
+            if chosen.count(name) > 1:
+                raise argparse.ArgumentTypeError(f"{text!r} names {name} more than once; name it once")
+        if "none" in chosen and len(chosen) > 1:
+            raise argparse.ArgumentTypeError(f"{text!r} asks for none and for others; choose none or the others")
+        return [] if chosen == ["none"] else chosen
 
     return parse
 
 
 def positive(text):
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
     return int(text)
 
 
-def main():
+def threads(text):
+    if positive(text) > CORES:
+        raise argparse.ArgumentTypeError(f"must be at most {CORES}, the cores there are, not {text!r}")
+    return int(text)
+
+
+def writable(text):
+    """A path that can be written, which is tried now: the measuring before its use may take long."""
+    path = Path(text)
+    try:
+        existed = os.path.lexists(path)
+        path.open("a").close()
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"cannot write {text!r} ({error.strerror}); name a file in a folder that exists and is yours to write"
+        ) from None
+    return path
+
+
+def parse():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backend", choices=("numpy",), default="numpy", help="where our arrays live")
-    parser.add_argument("--configs", type=names(CONFIGS), default=["micro"], help=f"of {', '.join(CONFIGS)}")
-    parser.add_argument("--peers", type=names(PEERS), default=["torch-eager"], help=f"of {', '.join(PEERS)}, or none")
+    parser.add_argument("--configs", type=names(*CONFIGS), default=["micro"], help=f"of {', '.join(CONFIGS)}")
+    parser.add_argument(
+        "--peers", type=names(*PEERS, "none"), default=["torch-eager"], help=f"of {', '.join(PEERS)}, or none"
+    )
     parser.add_argument("--rounds", type=positive, default=7, help="turns of each library")
-    parser.add_argument("--threads", type=positive, default=os.cpu_count(), help="of each library (all cores)")
-    parser.add_argument("--json", type=Path, help="also write the rows to this file")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=threads, default=CORES, help="of each library (all cores)")
+    parser.add_argument("--json", type=writable, help="also write the rows to this file")
     flags = parser.parse_args()
-    if flags.worker:
-        return worker(flags.worker, CONFIGS[flags.configs[0]], flags.backend)
+    if flags.peers and not importlib.util.find_spec("torch"):
+        parser.error(f"--peers {','.join(flags.peers)} needs torch: pip install torch, or use --peers none")
+    return flags
+
+
+def main():
     rows = []
-    for config_name in flags.configs:
-        rows += bench(config_name, flags.backend, flags.peers, flags.rounds, flags.threads)
-    print(table(rows))
-    if flags.json:
-        flags.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    try:
+        flags = parse()
+        try:
+            for config_name in flags.configs:
+                rows += bench(config_name, flags.backend, flags.peers, flags.rounds, flags.threads)
+        finally:  # what was measured is not lost when the next configuration fails
+            if rows:
+                report(rows, flags.json)
+    except KeyboardInterrupt:
+        print("bench: stopped", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"bench: {error}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from tests.op_checks import assert_close
 from tinyllm import GPT, AdamW, GPTConfig
 from tinyllm.optim import clip_grad_norm, warmup_cosine
 from tinyllm.random import DropoutStream, dropout_step
-from tinyllm.training.config import TrainConfig
 from tinyllm.training.build import build_optimizer
+from tinyllm.training.config import TrainConfig
 
 
 @st.composite
