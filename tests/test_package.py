@@ -34,8 +34,11 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "data": f"{BELOW_NN} creation tokenizers",
     "generation": f"{BELOW_NN} creation tokenizers",
     "models": f"{BELOW_MODELS} files",
-    "training": f"{BELOW_MODELS} arguments files optim tokenizers data models __init__",
-    "cli": f"{BELOW_MODELS} optim tokenizers data models training __init__",
+    "tracing": f"{ENGINE} nn ops __init__",
+    "training": f"{BELOW_MODELS} arguments files optim tokenizers data models tracing __init__",
+    "checking": f"{ENGINE} ops gradcheck",
+    "exercises": f"{ENGINE} ops checking",
+    "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models tracing training __init__",
     "__main__": "cli",
 }
 FORBIDDEN = {"torch"}

@@ -12,6 +12,12 @@ from dataclasses import dataclass, replace
 class Observer:
     """Override what you want to hear. Arrays are the engine's own: look, copy if you keep them, never write."""
 
+    def module_entered(self, module):
+        """`module` was called; until `module_left`, what happens belongs to it (or to a module that it calls)."""
+
+    def module_left(self, module):
+        """The call of `module` is over, also where it raised."""
+
     def op_ran(self, op, inputs, options, output, saved):
         """An op made Tensor `output` from Tensors `inputs`; its forward remembered the tuple `saved`."""
 

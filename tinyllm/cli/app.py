@@ -1,21 +1,27 @@
 """`tinyllm`: which commands there are, and what a user sees when something is wrong."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
 from cyclopts import App, CycloptsError, Group
 from cyclopts.config import Dict
-from cyclopts.exceptions import UnusedCliTokensError
+from cyclopts.exceptions import CoercionError, UnknownOptionError, UnusedCliTokensError, ValidationError
 
 from .. import __version__
 from ..training.config import preset_path, read_toml
+from .check import check
 from .doctor import doctor
 from .eval import eval_
+from .exercise import exercise
 from .generate import generate
 from .info import info
+from .step import step
 from .train import train
 
+NEVER_EMPTY = ("--preset", "--config", "--resume", "--out-dir", "--data", "--run", "--out", "--check")
+OFTEN_MEANT = {"--lr": "--learning-rate", "--epochs": "--max-iters", "--steps": "--max-iters", "--iters": "--max-iters"}
 USERS_MISTAKES = (CycloptsError, ValueError, ArithmeticError, OSError, ImportError, MemoryError, IndexError)
 
 
@@ -38,10 +44,12 @@ def main(arguments=None):
 
 def _app(defaults):
     """The commands; defaults: {flag: value} of those that are not given."""
-    whole = Group("Parameters", validator=_whole_numbers)
+    whole = Group("Parameters", validator=_check)
     app = App(name="tinyllm", help="A complete small language model in transparent numpy.", version=__version__,
               group_parameters=whole, config=defaults)  # fmt: skip
-    for name, command in {"train": train, "generate": generate, "eval": eval_, "info": info, "doctor": doctor}.items():
+    commands = {"train": train, "generate": generate, "eval": eval_, "info": info, "step": step, "check": check,
+                "exercise": exercise, "doctor": doctor}  # fmt: skip
+    for name, command in commands.items():
         app.command(command, name=name)
     return app
 
@@ -73,18 +81,25 @@ def _config_of_run(folder):
 
 def _value(arguments, name):
     for flag, value in zip(arguments, [*arguments[1:], ""]):
-        if flag == name or flag.startswith(f"{name}="):
-            return flag.partition("=")[2] or value
+        if flag == name:
+            return value
+        if flag.startswith(f"{name}="):
+            return flag.partition("=")[2]
     return None
 
 
-def _whole_numbers(parsed):
-    """2.5 layers would silently become 2."""
+def _check(parsed):
+    """What a parser lets pass: 2.5 layers would become 2, and an empty folder the one we are in."""
     for argument in parsed:
-        if argument.hint in (int, int | None):
-            for token in argument.tokens:
-                if not token.value.strip().lstrip("+-").replace("_", "").isdigit():
-                    raise ValueError(f"{argument.name} must be a whole number, not {token.value}")
+        for token in argument.tokens:
+            if argument.hint in (int, int | None) and not re.fullmatch(r"[+-]?\d[\d_]*", token.value.strip()):
+                raise ValueError(_no_whole_number(argument.name, token.value))
+            if argument.name in NEVER_EMPTY and not token.value:
+                raise ValueError(f"{argument.name} is empty; give it a value, or leave it out")
+
+
+def _no_whole_number(name, value):
+    return f"{name} must be a whole number, not {value}"
 
 
 def _open_streams():
@@ -98,10 +113,19 @@ def _open_streams():
 
 
 def _message(error):
+    """What is said of a mistake: mostly what the error says, but for a few that the parser tells less well."""
     if isinstance(error, UnusedCliTokensError):
-        return f"do not know what to do with {' '.join(map(repr, error.unused_tokens))}; --help lists what there is"
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        token = error.unused_tokens[0]
+        hint = f"did you mean --data {token}?" if Path(token).exists() else "--help lists what there is"
+        return f"do not know what to do with {' '.join(map(repr, error.unused_tokens))}; {hint}"
+    if isinstance(error, UnknownOptionError) and error.token.keyword in OFTEN_MEANT:
+        return f"Unknown option: {error.token.keyword}. Did you mean {OFTEN_MEANT[error.token.keyword]}?"
+    if isinstance(error, CoercionError) and error.argument and error.argument.hint in (int, int | None):
+        return _no_whole_number(error.argument.name, error.token.value)
+    if isinstance(error, ValidationError):
+        return error.exception_message
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error) or type(error).__name__
 
 

@@ -35,4 +35,5 @@ class _Bar:
         self.bar.reset(self.bar.tasks[0].id)
 
     def close(self):
-        self.bar.stop()
+        if self.bar:  # it is closed where nothing was to be fetched, too
+            self.bar.stop()

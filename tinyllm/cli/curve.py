@@ -26,9 +26,14 @@ def curve(series, last, width, height):
     scale = {0: high, height - 1: low}
     lines = []
     for row in range(height):
-        line = Text(f"{scale[row]:7.3f} " if row in scale else " " * 8, style="dim")
+        line = Text(f"{_number(scale[row])} " if row in scale else " " * 8, style="dim")
         for column in range(columns):
             dots, style = cells.get((row, column), (0, ""))
             line.append(chr(0x2800 + dots) if dots else " ", style)
         lines.append(line)
     return Text("\n").join(lines)
+
+
+def _number(y):
+    """In seven places."""
+    return f"{y:7.3f}" if abs(y) < 999 else f"{y:7.1e}"

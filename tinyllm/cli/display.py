@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .curve import curve
-from .text import duration
+from .text import duration, visible
 
 STOPPING = "stopping after this step; Ctrl-C again stops at once, and keeps the last checkpoint"
 
@@ -105,31 +105,32 @@ class Picture(Silent):
     def draw(self):
         if self.progress is None:
             return Text("the first step …")
-        parts = [self.bar(), self.numbers()]
-        width, room = min(self.console.width, 100), self.console.height - 8
-        height = min(room // 2, 10)
-        if height >= 4:
+        width, narrow = min(self.console.width, 100), self.console.width < 70
+        room = self.console.height - (8 if narrow else 5)  # below: the bar, the numbers, a note, the cursor
+        height = min(10, room // 2 if room >= 8 else room)  # of the curve
+        parts = [self.bar(), self.numbers(narrow)]
+        if height >= 3:
             validation = [(p.step, p.val_loss) for p in self.evaluations]
             series = [("dim", self.losses[:]), ("bold cyan", validation)]
             parts.append(curve(series, self.max_iters, width, height))
-        if self.evaluations and height >= 4:
+        if self.evaluations and room - height >= 4:
             last = self.evaluations[-1]
-            sample = Text("\n".join(last.sample.splitlines()[: room - height - 2]))
-            parts.append(Panel(sample, title=f"what it wrote after step {last.step:,}", title_align="left", width=width,
-                               height=room - height))  # fmt: skip
+            parts.append(Panel(Text(visible(last.sample)), title=f"what it wrote after step {last.step:,}",
+                               title_align="left", width=width, height=room - height))  # fmt: skip
         if self.note:
-            parts.append(Text(self.note, style="yellow"))
+            parts.append(Text(self.note, style="yellow", no_wrap=True, overflow="ellipsis"))
         return Group(*parts)
 
     def bar(self):
         done = self.progress.step - self.first_step
         left = (time.perf_counter() - self.start) / done * (self.max_iters - self.progress.step)
+        where, when = f"step {self.progress.step:,} of {self.max_iters:,}", f"{duration(left)} left"
+        width = max(3, min(40, self.console.width - len(where) - len(when) - 6))
         line = Table.grid(padding=(0, 2))
-        line.add_row(f"step {self.progress.step:,} of {self.max_iters:,}",
-                     ProgressBar(self.max_iters, self.progress.step, width=40), f"{duration(left)} left")  # fmt: skip
+        line.add_row(where, ProgressBar(self.max_iters, self.progress.step, width=width), when)
         return line
 
-    def numbers(self):
+    def numbers(self, narrow):
         progress = self.progress
         last = self.evaluations[-1] if self.evaluations else None
         numbers = {
@@ -140,7 +141,9 @@ class Picture(Silent):
             "tokens/s": f"{progress.tokens_per_second:,.0f}",
         }
         table = Table.grid(padding=(0, 3))
-        table.add_row(*(Text(name, style="dim") for name in numbers))
+        names = [Text(name, style="dim") for name in numbers]
         styles = ("bold cyan" if name == "validation loss" else "bold" for name in numbers)  # as in the curve
-        table.add_row(*map(Text, numbers.values(), styles))
+        values = [*map(Text, numbers.values(), styles)]
+        for row in zip(names, values) if narrow else (names, values):
+            table.add_row(*row)
         return table

@@ -42,11 +42,15 @@ def generate(
     best
         Use the weights that had the lowest validation loss, not the last ones.
     """
+    import sys
+
     from ..training.run import load_run
+    from .text import visible
 
     model, tokenizer = load_run(run, best)
     if prompt is None:
         prompt = "\n" if "\n" in tokenizer.characters else tokenizer.characters[0]
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     ids = model.generate(tokenizer.encode(prompt), max_new_tokens, **options)
-    print(tokenizer.decode(ids))
+    written = tokenizer.decode(ids)
+    print(visible(written) if sys.stdout.isatty() else written)

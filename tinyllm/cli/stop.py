@@ -39,10 +39,12 @@ class Stop:
             self.display(progress)
         except BrokenPipeError:
             self.reason = self.reason or "standard output was closed"
+        except OSError as error:
+            self.reason = self.reason or f"standard output: {error.strerror or error}"
 
     def leave(self, state, folder, max_iters):
         """Where the training was stopped, say how to go on, and leave with the exit code of the reason."""
         if self.reason and state.step < max_iters:
             print(f"tinyllm: stopped after step {state.step:,} ({self.reason}), and saved. Go on with: "
                   f"{resume_command(folder)}", file=sys.stderr)  # fmt: skip
-            raise SystemExit(CODES[self.reason])
+            raise SystemExit(CODES.get(self.reason, 2))

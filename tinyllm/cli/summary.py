@@ -5,7 +5,7 @@ import shlex
 
 from ..training.environment import memory_bytes
 from ..training.run import quoted
-from .text import duration, scaled
+from .text import duration, scaled, visible
 
 
 def print_facts(plan, config, seconds, folder, first_step):
@@ -24,24 +24,25 @@ def print_facts(plan, config, seconds, folder, first_step):
 
 
 def print_plan(plan, config, seconds):
-    """What --dry-run shows."""
+    """What --dry-run shows: a file for --config, with what it costs as comments."""
     print(config.to_toml())
     there = memory_bytes()
     print_table({
-        "parameters": f"{plan.parameters:,}",
-        "tokens": f"{plan.tokens:,} in {config.max_iters:,} steps of {config.tokens_per_step:,}",
-        "arithmetic": f"{scaled(plan.flops_per_token, 'FLOP')} a token, "
+        "# parameters": f"{plan.parameters:,}",
+        "# tokens": f"{plan.tokens:,} in {config.max_iters:,} steps of {config.tokens_per_step:,}",
+        "# arithmetic": f"{scaled(plan.flops_per_token, 'FLOP')} a token, "
                       f"{scaled(plan.flops_per_token * config.tokens_per_step, 'FLOP')} a step, "
                       f"{scaled(plan.flops_per_token * plan.tokens, 'FLOP')} in all",
-        "memory": f"about {scaled(plan.memory, 'B')}" + (f" of {scaled(there, 'B')}" if there else ""),
-        "expected time": f"about {duration(seconds)}, going by one step that was made here",
+        "# memory": f"about {scaled(plan.memory, 'B')}" + (f" of {scaled(there, 'B')}" if there else ""),
+        "# expected time": f"about {duration(seconds)}, going by the fastest of a few steps made here",
     })  # fmt: skip
 
 
 def print_summary(state, config, progress, folder):
     """What came out, and what to type next; progress: of the last step."""
-    prompt = (progress.sample.split() or ["\n"])[0]
-    print(f"\nwhat it writes now:\n\n{progress.sample}\n")
+    prompt = shlex.quote(f"--prompt={(progress.sample.split() or [progress.sample])[0][:20]}")
+    run = quoted(folder)
+    print(f"\nwhat it writes now:\n\n{visible(progress.sample)}\n")
     print_table({
         "steps": f"{state.step:,} ({state.step * config.tokens_per_step:,} tokens)",
         "training loss": f"{progress.loss:.4f}, of the last batch",
@@ -49,9 +50,7 @@ def print_summary(state, config, progress, folder):
         "lowest": f"{state.best_val_loss:.4f} after step {state.best_step:,}, kept in best.safetensors",
         "folder": str(folder),
     })  # fmt: skip
-    print(f"\nnext: tinyllm generate {quoted(folder)} --prompt {shlex.quote(prompt)}\n"
-          f"      tinyllm eval {quoted(folder)}\n"
-          f"      tinyllm info {quoted(folder)}", flush=True)  # fmt: skip
+    print(f"\nnext: tinyllm generate {run} {prompt}\n      tinyllm eval {run}\n      tinyllm info {run}", flush=True)
 
 
 def print_table(rows):

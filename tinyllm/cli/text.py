@@ -18,5 +18,10 @@ def scaled(number, unit):
             break
         number /= 1000
     else:
-        prefix, number = "P", number / 1
-    return f"{number:.3g} {prefix}{unit}"
+        prefix = "P"
+    return f"{number:,.0f} {prefix}{unit}" if number >= 999.5 else f"{number:.3g} {prefix}{unit}"
+
+
+def visible(text):
+    """Text as a terminal may have it: what would steer it, as escape codes do, is shown as a box."""
+    return "".join(c if c == "\n" or c.isprintable() else "\u25a1" for c in text.expandtabs(4))

@@ -53,6 +53,7 @@ def train(
     import numpy as np  # now, and not for --help
 
     from ..backend import require
+    from ..training.build import initial_state
     from ..training.corpus import Corpus
     from ..training.plan import Plan, expected_seconds
     from ..training.run import STATE, quoted, refuse_if_taken
@@ -75,9 +76,11 @@ def train(
                          f"give more --max-iters; to let it write: tinyllm generate {quoted(folder)}")
     if not (resume or dry_run):
         refuse_if_taken(folder)
-    corpus = Corpus.of(load_text(settings.data, quiet), settings.block_size)
+    corpus = Corpus.of(load_text(settings.data, quiet or json), settings.block_size)
     plan = Plan.of(settings, corpus.tokenizer.vocab_size)
     plan.check_memory()
+    if resume:
+        initial_state(settings, corpus).load(folder / STATE)  # what cannot go on says so before anything is printed
     with np.errstate(all="ignore"):  # a training that overflows ends with one message of its own
         seconds = expected_seconds(settings, corpus, settings.max_iters - first_step)
         if dry_run:

@@ -1,6 +1,8 @@
 """Texts to train on: files of yours, one that is downloaded, or the manual that comes with Python."""
 
+import difflib
 import os
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 DOWNLOADS = {  # name: address, sha256
@@ -47,6 +49,10 @@ def read_texts(sources, progress=None):
             paths += found
         elif not path.exists() and source in DOWNLOADS:
             paths.append(download(source, progress))
+        elif "://" in source:
+            raise ValueError(f"{source} is an address; download it, and give the path of the file")
+        elif not path.exists() and (close := difflib.get_close_matches(source, DOWNLOADS, n=1)):
+            raise FileNotFoundError(f"{path}: no such file; did you mean {close[0]!r}, which is downloaded?")
         else:
             paths.append(path)
     return "\n\n".join(read_text(path) for path in paths)
@@ -69,7 +75,8 @@ def download(name, progress=None):
     folder = os.environ.get("TINYLLM_CACHE") or pooch.os_cache("tinyllm")
     downloader = pooch.HTTPDownloader(progressbar=progress or False, timeout=30)
     try:
-        return Path(pooch.retrieve(address, f"sha256:{sha256}", f"{name}.txt", folder, downloader=downloader))
+        with closing(progress) if progress else nullcontext():
+            return Path(pooch.retrieve(address, f"sha256:{sha256}", f"{name}.txt", folder, downloader=downloader))
     except ValueError as error:
         raise ValueError(f"{address} is not the text that was expected: its sha256 is not {sha256}; something on the "
                          "way has changed it. Nothing was kept") from error

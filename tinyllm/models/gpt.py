@@ -8,6 +8,7 @@ from ..methods import Tensor
 from ..random import draw_from
 from . import pretrained
 from .language_model import LanguageModel
+from .sizes import parameter_count
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,14 @@ class GPTConfig:
     def __post_init__(self):
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
             value = getattr(self, name)
-            if not hasattr(value, "__index__") or value < 1:
+            if not hasattr(value, "__index__") or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        for name in ("bias", "qkv_bias", "tie_weights"):
+            value = getattr(self, name)
+            if not isinstance(value, bool) and not (name == "qkv_bias" and value is None):
+                raise ValueError(f"{name} must be true or false, not {value!r}")
+        if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be a probability from 0 to below 1, not {self.dropout!r}")
 
 
 class GPT(LanguageModel):
@@ -77,9 +84,13 @@ class GPT(LanguageModel):
     def from_pretrained(cls, directory, weights=pretrained.WEIGHTS):
         """The model that `save_pretrained` wrote; weights: another file of that folder, as best.safetensors."""
         config, arrays = pretrained.load(directory, weights)
+        held = sum(array.size for array in arrays.values())
         dtypes = {str(array.dtype) for array in arrays.values()}
         try:
-            model = cls(GPTConfig(**config), dtype="float64" if dtypes == {"float64"} else "float32")
+            config = GPTConfig(**config)
+            if parameter_count(config) > 10 * held:  # too many to make them first and compare them then
+                raise ValueError(f"a model of {parameter_count(config):,} parameters, and {held:,} numbers")
+            model = cls(config, dtype="float64" if dtypes == {"float64"} else "float32")
             model.load_state_dict(arrays)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{directory}: config.json and {weights} do not fit: {error}") from error

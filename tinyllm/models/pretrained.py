@@ -24,6 +24,8 @@ NAMES = {
     "qkv_bias": "qkv_bias",
 }
 
+FIXED = {"model_type": "gpt2", "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5}  # what our GPT computes
+
 
 def save(model, directory):
     """Write config.json and model.safetensors; a folder that is there keeps its other files."""
@@ -31,8 +33,7 @@ def save(model, directory):
     directory.mkdir(parents=True, exist_ok=True)
     config = {theirs: getattr(model.config, ours) for ours, theirs in NAMES.items()}
     config |= {"embd_pdrop": model.config.dropout, "attn_pdrop": model.config.dropout}
-    config |= {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
-    config |= {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5}
+    config |= {"architectures": ["GPT2LMHeadModel"], **FIXED}
     replace_text(directory / "config.json", json.dumps(config, indent=2) + "\n")
     save_arrays(directory / WEIGHTS, model.state_dict(), {"format": "pt"})
 
@@ -63,6 +64,9 @@ def load(directory, weights=WEIGHTS):
     if not isinstance(found, dict) or not set(NAMES.values()) <= set(found):
         missing = sorted(set(NAMES.values()) - set(found)) if isinstance(found, dict) else NAMES.values()
         raise ValueError(f"{directory / 'config.json'} is not the configuration of a GPT: no {', '.join(missing)}")
+    for name, value in FIXED.items():
+        if found.get(name, value) != value:
+            raise ValueError(f"{directory / 'config.json'}: {name} is {found[name]!r}; this GPT has {value!r} alone")
     return {ours: found[theirs] for ours, theirs in NAMES.items()}, load_arrays(directory / weights)
 
 

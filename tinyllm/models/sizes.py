@@ -40,6 +40,6 @@ def training_memory(config, batch_size, itemsize=4):
     parameters = parameter_count(config)
     mask = H * T / 4 if config.dropout else 0  # one byte an attention weight
     kept = L * (20 * C + H * T + mask) + 2 * C + V
-    working = max(2 * V, 11 * C, H * T * (5 if config.dropout else 3))
+    working = max(2 * V, 11 * C, H * T * (3.5 if config.dropout else 3))
     activations = batch_size * T * (kept + working)
     return itemsize * (4 * parameters + max(parameters, activations))

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import backend
 from ..methods import Tensor
-from ..observe import no_grad
+from ..observe import MODE, no_grad
 
 
 class Parameter(Tensor):
@@ -27,7 +27,16 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *inputs, **options):
-        return self.forward(*inputs, **options)
+        observers = MODE.get().observers
+        if not observers:
+            return self.forward(*inputs, **options)
+        for observer in observers:
+            observer.module_entered(self)
+        try:
+            return self.forward(*inputs, **options)
+        finally:
+            for observer in observers:
+                observer.module_left(self)
 
     def __setattr__(self, name, value):
         is_parameter = isinstance(vars(self).get(name), Parameter)

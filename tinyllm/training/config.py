@@ -121,18 +121,37 @@ def preset_path(name):
 def read_toml(path):
     """The fields that a TOML file sets, {name: value}; a preset, or a file in its form."""
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the path of a TOML file of training flags")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give the path of a TOML file of training flags")
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
-    names = [field.name for field in fields(TrainConfig)]
-    for name in found:
-        if name not in names:
-            raise ValueError(f"{path}: there is no {name!r}{_did_you_mean(name, names)}; "
+    kinds = {field.name: _kind(field.type) for field in fields(TrainConfig)}
+    for name, value in found.items():
+        if name not in kinds:
+            raise ValueError(f"{path}: there is no {name!r}{_did_you_mean(name, kinds)}; "
                              "`tinyllm train --help` lists what can be set")
+        expected, fits = FORMS[kinds[name]]
+        if not fits(value):
+            raise ValueError(f"{path}: {name} must be {expected}, not {value!r}")
     return found
+
+
+FORMS = {  # what TOML may have for a field of a kind
+    int: ("a whole number", lambda value: type(value) is int),
+    float: ("a number", lambda value: type(value) in (int, float)),
+    bool: ("true or false", lambda value: type(value) is bool),
+    str: ("a text", lambda value: type(value) is str),
+    tuple: ("a text or a list of texts", lambda value: {*map(type, value if type(value) is list else [value])} <= {str}),
+}
+
+
+def _kind(annotation):
+    """int for int and int | None, tuple for tuple[str, ...]"""
+    return getattr(annotation, "__origin__", None) or getattr(annotation, "__args__", (annotation,))[0]
 
 
 def _did_you_mean(name, names):

@@ -23,10 +23,11 @@ class Corpus:
     def of(cls, text, block_size):
         tokenizer = CharTokenizer.train(text)
         ids = tokenizer.encode(text)
-        train_ids, val_ids = split(ids, SPLIT)
-        if len(val_ids) <= block_size:
-            raise ValueError(f"the validation text, the last tenth of {len(text):,} characters, has {len(val_ids)}: "
+        n = len(ids) - int(SPLIT[0] * len(ids))
+        if n <= block_size:
+            raise ValueError(f"the validation text, the last tenth of {len(text):,} characters, has {n}: "
                              f"too few for a window of --block-size {block_size}; give a longer text, or a smaller "
                              "block")
+        train_ids, val_ids = split(ids, SPLIT)
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         return cls(tokenizer, train_ids, val_ids, ids[: min(block_size, 64)], sha256)

@@ -22,11 +22,12 @@ class Plan:
     @classmethod
     def of(cls, config, vocab_size):
         model = model_config(config, vocab_size)
+        batch = 4 * 8 * config.tokens_per_step  # ids, targets, and where they stand in the text, as int64
         return cls(
             parameters=parameter_count(model),
             flops_per_token=flops_per_token(model),
             tokens=config.max_iters * config.tokens_per_step,
-            memory=training_memory(model, config.batch_size, np.dtype(config.dtype).itemsize),
+            memory=training_memory(model, config.batch_size, np.dtype(config.dtype).itemsize) + batch,
         )
 
     def check_memory(self):

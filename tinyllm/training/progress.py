@@ -1,6 +1,7 @@
 """What one training step says about itself."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 
@@ -24,12 +25,11 @@ class Progress:
 
 
 def read_metrics(path):
-    """The objects of a metrics.jsonl, in order; one that was cut short by a kill ends the list."""
+    """The objects of a metrics.jsonl, in order; what is none is left out, and one cut short by a kill ends it."""
     found = []
-    try:
-        with open(path, encoding="utf-8") as lines:
-            for line in lines:
-                found.append(json.loads(line))
-    except ValueError:  # a line that is no JSON: the last one, half written
-        pass
+    with suppress(FileNotFoundError, ValueError), open(path, encoding="utf-8") as lines:
+        for line in lines:
+            entry = json.loads(line)
+            if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+                found.append(entry)
     return found

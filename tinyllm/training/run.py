@@ -132,12 +132,15 @@ def resume_command(folder):
 
 
 def quoted(path):
-    """A path as a shell takes it."""
-    return shlex.quote(str(path))
+    """A path as a shell takes it, and no flag."""
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
 
 
 def refuse_if_taken(folder):
-    """Raise where a new run would overwrite a model."""
+    """Raise where no folder can be, or a new run would overwrite a model."""
+    for place in (Path(folder), *Path(folder).parents):
+        if place.exists() and not place.is_dir():
+            raise NotADirectoryError(f"{place} is a file; --out-dir names a folder to make")
     if has_checkpoint(folder):
         raise FileExistsError(f"{folder} holds a run: go on with it, {resume_command(folder)}\n"
                               "or name another folder with --out-dir")
@@ -148,11 +151,7 @@ def refuse_if_taken(folder):
 
 def read_config(folder):
     """The TrainConfig of a run."""
-    path = Path(folder, CONFIG)
-    try:
-        return TrainConfig(**read_toml(path))
-    except TypeError as error:  # a text where a number should be
-        raise ValueError(f"{path}: {error}") from error
+    return TrainConfig(**read_toml(Path(folder, CONFIG)))
 
 
 def check_text(folder, text_sha256):

@@ -6,7 +6,7 @@ parameters, both moments of AdamW and the step are enough to go on to the bit.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from safetensors import safe_open
@@ -43,6 +43,11 @@ class TrainState:
             found |= {f"parameter.{name}": parameter.data, f"m.{name}": moments["m"], f"v.{name}": moments["v"]}
         return {name: to_numpy(array) for name, array in found.items()}
 
+    def sizes(self):
+        """What the model is, and what of that no shape tells: the number of heads, the precision."""
+        dtype = str(next(self.model.parameters()).dtype)
+        return {name: value for name, value in asdict(self.model.config).items() if name != "dropout"} | {"dtype": dtype}
+
     def check_finite(self):
         """Raise before a broken model takes the place of a good one."""
         if not all(np.isfinite(array).all() for array in self.arrays().values()):
@@ -55,21 +60,24 @@ class TrainState:
         That header is also written to a .json file beside it, to read; the safetensors file is the one that counts.
         """
         arrays = self.arrays()
-        facts = {name: getattr(self, name) for name in FACTS} | more | {"sha256": digest(arrays)}
+        facts = {name: getattr(self, name) for name in FACTS} | {"model": self.sizes()} | more | {"arrays_sha256": digest(arrays)}
+        facts["facts_sha256"] = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         replace_text(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
         save_arrays(path, arrays, {"state": json.dumps(facts)})
 
     def load(self, path):
         """Take over what `save` wrote, and give its header. Nothing is taken from a file that does not fit."""
         arrays, facts = load_arrays(path), read_facts(path)
-        if digest(arrays) != facts["sha256"]:
+        if digest(arrays) != facts["arrays_sha256"]:
             raise ValueError(f"{path} was changed after it was written: the sha256 of its arrays is not "
-                             f"{facts['sha256']}; take another checkpoint, or train it again")
+                             f"{facts['arrays_sha256']}; take another checkpoint, or train it again")
         if facts["text_sha256"] != self.text_sha256:
             raise ValueError(f"{path} belongs to another text (sha256 {facts['text_sha256'][:12]}…, this one "
                              f"{self.text_sha256[:12]}…); a run goes on with the text it began with: --data")
         mine = self.arrays()
-        wrong = [f"{name} is {arrays[name].shape if name in arrays else 'missing'}, must be {array.shape}"
+        wrong = [f"{name} is {facts['model'].get(name)}, must be {value}"
+                 for name, value in self.sizes().items() if facts["model"].get(name) != value]
+        wrong += [f"{name} is {arrays[name].shape if name in arrays else 'missing'}, must be {array.shape}"
                  for name, array in mine.items() if name not in arrays or arrays[name].shape != array.shape]
         wrong += [f"{name} is unexpected" for name in arrays if name not in mine]
         if wrong:
@@ -90,9 +98,13 @@ def read_facts(path):
     """What is not an array in a file that `TrainState.save` wrote."""
     try:
         with safe_open(path, framework="numpy") as file:
-            return json.loads(file.metadata()["state"])
+            facts = json.loads(file.metadata()["state"])
+        expected = facts.pop("facts_sha256")
     except Exception as error:  # whatever was made of it
-        raise ValueError(f"{path} is not the state of a training") from error
+        raise ValueError(f"{path} is not the state of a training; take another checkpoint, or train again") from error
+    if hashlib.sha256(json.dumps(facts).encode()).hexdigest() != expected:
+        raise ValueError(f"{path} was changed after it was written; take another checkpoint, or train again")
+    return facts
 
 
 def digest(arrays):

@@ -1,0 +1,86 @@
+"""What a training will take: counted before anything of it is made."""
+
+from dataclasses import replace
+
+import pytest
+
+from tinyllm import GPT
+from tinyllm.models.sizes import training_memory
+from tinyllm.training import plan
+from tinyllm.training.build import model_config
+from tinyllm.training.config import TrainConfig
+from tinyllm.training.corpus import Corpus
+from tinyllm.training.plan import Plan, expected_seconds
+
+CONFIG = TrainConfig(n_layer=2, n_head=2, n_embd=16, block_size=8, batch_size=4, max_iters=100, eval_interval=40)
+VOCABULARY = 11
+CORPUS = Corpus.of("the cat sat on the mat. " * 30, CONFIG.block_size)
+
+
+def test_a_plan_is_of_the_model_that_will_be_trained():
+    found = Plan.of(CONFIG, VOCABULARY)
+    assert found.parameters == sum(p.data.size for p in GPT(model_config(CONFIG, VOCABULARY)).parameters())
+    assert found.tokens == 100 * 4 * 8
+    assert found.memory == training_memory(model_config(CONFIG, VOCABULARY), batch_size=4)
+
+
+@pytest.mark.parametrize(
+    ("change", "tokens", "memory"),
+    [
+        ({"max_iters": 200}, 2, 1),
+        ({"gradient_accumulation": 3}, 3, 1),
+        ({"dtype": "float64"}, 1, 2),
+    ],
+    ids=lambda value: next(iter(value), None) if isinstance(value, dict) else "",
+)
+def test_what_makes_a_training_longer_or_larger(change, tokens, memory):
+    before, after = Plan.of(CONFIG, VOCABULARY), Plan.of(replace(CONFIG, **change), VOCABULARY)
+    assert (after.tokens, after.memory) == (tokens * before.tokens, memory * before.memory)
+    assert (after.parameters, after.flops_per_token) == (before.parameters, before.flops_per_token)
+
+
+def test_what_does_not_fit_into_the_memory_is_refused(monkeypatch):
+    found = Plan.of(CONFIG, VOCABULARY)
+    monkeypatch.setattr(plan, "memory_bytes", lambda: found.memory - 1)
+    with pytest.raises(MemoryError, match=rf"\({found.parameters:,} parameters\) needs about .* GB, this machine has "):
+        found.check_memory()
+    monkeypatch.setattr(plan, "memory_bytes", lambda: found.memory)
+    found.check_memory()
+    monkeypatch.setattr(plan, "memory_bytes", lambda: None)
+    found.check_memory()  # where it cannot be told it is tried
+
+
+@pytest.mark.parametrize("change", [{"n_embd": 2**40}, {"n_layer": 10**12}, {"batch_size": 10**12}, {"n_head": 2**40}])
+def test_a_plan_of_the_impossible_takes_no_memory_and_no_time(change):
+    with pytest.raises(MemoryError, match="choose a smaller --batch-size .* --block-size, --n-embd or --n-layer"):
+        Plan.of(replace(CONFIG, **change), VOCABULARY).check_memory()
+
+
+class Clock:
+    """Each training step takes as long as the next of `steps` says, in seconds."""
+
+    def __init__(self, *steps):
+        self.steps, self.now, self.made = steps, 0.0, 0
+
+    def train_step(self, state, config, corpus):
+        self.now += self.steps[self.made]
+        self.made += 1
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("steps", "made"),
+    [((5.0,), 1), ((0.25, 0.125, 0.25, 0.5), 4), ((0.125,) * 20, 8), ((2**-6,) * 20, 10)],
+    ids=["a slow one is made once", "the fastest counts", "a second's worth", "ten at most"],
+)
+def test_the_expected_time_is_that_of_the_steps_and_their_evaluations(steps, made, monkeypatch):
+    clock = Clock(*steps)
+    monkeypatch.setattr(plan, "train_step", clock.train_step)
+    monkeypatch.setattr(plan, "time", clock)
+    seconds = expected_seconds(CONFIG, CORPUS, steps=90)
+    assert clock.made == made
+    token = min(steps) / (4 * 8)
+    evaluations = 3  # after step 40, step 80 and the last one
+    assert seconds == pytest.approx(90 * 32 * token + evaluations * len(CORPUS.val_ids) * token / 3)

@@ -1,0 +1,71 @@
+"""`tinyllm step`"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .switch import Switch
+
+SIZES = {"n_layer": 2, "n_head": 2, "n_embd": 16}  # of a model that is made for the step: small enough to look at
+
+
+def step(
+    text: Annotated[str, Parameter(name="TEXT", allow_leading_hyphen=True)],
+    /,
+    *,
+    run: Path | None = None,
+    n_layer: int | None = None,
+    n_head: int | None = None,
+    n_embd: int | None = None,
+    seed: int = 0,
+    plain: Switch = False,
+    json: Switch = False,
+):
+    """Walk through one training step of a GPT on a text: forward, backward, update, number by number.
+
+    Parameters
+    ----------
+    text
+        What the step learns from: at each character, the next one.
+    run
+        Folder of a run whose model makes the step; by default a small new one does.
+    n_layer
+        Transformer blocks of the new model; by default 2.
+    n_head
+        Attention heads in each block; by default 2.
+    n_embd
+        Channels; by default 16.
+    seed
+        Start of all randomness: weights and dropout.
+    plain
+        Print the walk in the terminal.
+    json
+        Print the recording as JSON, and nothing else.
+    """
+    from ..models import GPT, GPTConfig
+    from ..tokenizers import CharTokenizer
+    from ..training.run import load_run
+    from ..tracing.terminal import show
+    from ..training.trace import trace_step
+
+    if plain == json:
+        raise ValueError("say how to see the step: --plain prints the walk, --json the recording")
+    sizes = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    if run and given:
+        raise ValueError(f"--run {run} brings a model with its own sizes; leave the flags for sizes out")
+    if len(text) < 2:
+        raise ValueError(f"a step needs at least 2 characters, one to read and one to foretell; got {text!r}")
+    if run:
+        model, tokenizer = load_run(run)
+        model.train()
+    else:
+        tokenizer = CharTokenizer.train(text)
+        config = GPTConfig(vocab_size=tokenizer.vocab_size, block_size=len(text) - 1, **SIZES | given)
+        model = GPT(config, seed=seed)
+    recording = trace_step(model, tokenizer, text, seed)
+    if json:
+        print(recording.to_json())
+    else:
+        show(recording)
