@@ -14,6 +14,8 @@ from tinyllm.training.plan import Plan, expected_seconds
 
 CONFIG = TrainConfig(n_layer=2, n_head=2, n_embd=16, block_size=8, batch_size=4, max_iters=100, eval_interval=40)
 VOCABULARY = 11
+MODEL = training_memory(model_config(CONFIG, VOCABULARY), batch_size=4)
+BATCH = 4 * 8 * (4 * 8)  # the ids of a step, their targets and where both stand in the text, drawn at once as int64
 CORPUS = Corpus.of("the cat sat on the mat. " * 30, CONFIG.block_size)
 
 
@@ -21,21 +23,21 @@ def test_a_plan_is_of_the_model_that_will_be_trained():
     found = Plan.of(CONFIG, VOCABULARY)
     assert found.parameters == sum(p.data.size for p in GPT(model_config(CONFIG, VOCABULARY)).parameters())
     assert found.tokens == 100 * 4 * 8
-    assert found.memory == training_memory(model_config(CONFIG, VOCABULARY), batch_size=4)
+    assert found.memory == MODEL + BATCH
 
 
 @pytest.mark.parametrize(
     ("change", "tokens", "memory"),
     [
-        ({"max_iters": 200}, 2, 1),
-        ({"gradient_accumulation": 3}, 3, 1),
-        ({"dtype": "float64"}, 1, 2),
+        ({"max_iters": 200}, 2, MODEL + BATCH),
+        ({"gradient_accumulation": 3}, 3, MODEL + 3 * BATCH),
+        ({"dtype": "float64"}, 1, 2 * MODEL + BATCH),
     ],
     ids=lambda value: next(iter(value), None) if isinstance(value, dict) else "",
 )
 def test_what_makes_a_training_longer_or_larger(change, tokens, memory):
     before, after = Plan.of(CONFIG, VOCABULARY), Plan.of(replace(CONFIG, **change), VOCABULARY)
-    assert (after.tokens, after.memory) == (tokens * before.tokens, memory * before.memory)
+    assert (after.tokens, after.memory) == (tokens * before.tokens, memory)
     assert (after.parameters, after.flops_per_token) == (before.parameters, before.flops_per_token)
 
 

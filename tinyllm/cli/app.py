@@ -46,7 +46,7 @@ def _app(defaults):
     """The commands; defaults: {flag: value} of those that are not given."""
     whole = Group("Parameters", validator=_check)
     app = App(name="tinyllm", help="A complete small language model in transparent numpy.", version=__version__,
-              group_parameters=whole, config=defaults)  # fmt: skip
+              group_parameters=whole, config=defaults, suppress_keyboard_interrupt=False)  # fmt: skip
     commands = {"train": train, "generate": generate, "eval": eval_, "info": info, "step": step, "check": check,
                 "exercise": exercise, "doctor": doctor}  # fmt: skip
     for name, command in commands.items():

@@ -45,8 +45,8 @@ def step(
     """
     from ..models import GPT, GPTConfig
     from ..tokenizers import CharTokenizer
-    from ..training.run import load_run
     from ..tracing.terminal import show
+    from ..training.run import load_run
     from ..training.trace import trace_step
 
     if plain == json:

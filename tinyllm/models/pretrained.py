@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as serialize
 
 from ..backend import to_numpy
 from ..files import replace_file, replace_text
@@ -40,18 +41,8 @@ def save(model, directory):
 
 def save_arrays(path, arrays, metadata):
     """Write {name: array} to a safetensors file; one entry of metadata at most, since several have no fixed order."""
-    arrays = {name: to_numpy(array) for name, array in arrays.items()}
-
-    def write(aside):
-        aside.touch()
-        mode = aside.stat().st_mode  # what this user's new files may be; save_file makes them private
-        try:
-            save_file(arrays, aside, metadata)
-            aside.chmod(mode)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-
-    replace_file(path, write)
+    content = serialize({name: to_numpy(array) for name, array in arrays.items()}, metadata)
+    replace_file(path, lambda aside: aside.write_bytes(content))
 
 
 def load(directory, weights=WEIGHTS):

@@ -41,7 +41,7 @@ def callers():
 
 
 def assigned_name(places):
-    """The name that the value gets: "qkv" where `qkv = self.c_attn(x)` called what returns it; None where it has none."""
+    """The name that the value gets: "qkv" where `qkv = self.c_attn(x)` called what made it; None where it has none."""
     for place in places:
         statement = values(place.file).get(place.span)
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):

@@ -11,14 +11,14 @@ from .export import short
 from .source import result_lines
 
 ROWS, COLUMNS = 4, 8  # of an array that is shown
-PHASE = {"forward": "bold blue", "seed": "bold magenta", "backward": "bold dark_orange", "clip": "bold", "update": "bold"}
+PHASE = {"forward": "bold blue", "seed": "bold magenta", "backward": "bold dark_orange"}
 
 
 def show(trace, console=None):
     """Print the walk through a recording."""
     console = console or Console(highlight=False, soft_wrap=True)
     for i, step in enumerate(trace.steps):
-        console.print(Text.assemble((f"{i + 1}/{len(trace.steps)} {step.phase}", PHASE[step.phase]), "  ", title(step)))
+        console.print(Text.assemble((f"{i + 1}/{len(trace.steps)} {step.phase}", PHASE.get(step.phase, "bold")), "  ", title(step)))
         for line in body(step):
             console.print(Text(f"    {line}"))
         console.print()
@@ -38,7 +38,8 @@ def title(step):
     if step.phase == "seed":
         return f"d{step.value.name} = 1: the loss by itself"
     if step.phase == "clip":
-        return "all gradients · {scale:.4g}: together they are {norm:.4g} long, {max_norm:g} is allowed".format(**step.numbers)
+        facts = "all gradients · {scale:.4g}: together they are {norm:.4g} long, {max_norm:g} is allowed"
+        return facts.format(**step.numbers)
     return f"{step.value.name} moves"
 
 

@@ -145,8 +145,12 @@ FORMS = {  # what TOML may have for a field of a kind
     float: ("a number", lambda value: type(value) in (int, float)),
     bool: ("true or false", lambda value: type(value) is bool),
     str: ("a text", lambda value: type(value) is str),
-    tuple: ("a text or a list of texts", lambda value: {*map(type, value if type(value) is list else [value])} <= {str}),
+    tuple: ("a text or a list of texts", lambda value: all(type(v) is str for v in _listed(value))),
 }
+
+
+def _listed(value):
+    return value if type(value) is list else [value]
 
 
 def _kind(annotation):

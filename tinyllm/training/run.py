@@ -67,30 +67,32 @@ class Run:
     def begin(self, state, config):
         """Lay out the folder for a new run."""
         refuse_if_taken(self.folder)
-        self._describe(config)
-        state.tokenizer.save(self.folder)
-        replace_text(self.folder / METRICS, "")
-        replace_text(self.folder / SAMPLES, "")
+        with self._writing():
+            self._describe(config)
+            state.tokenizer.save(self.folder)
+            replace_text(self.folder / METRICS, "")
+            replace_text(self.folder / SAMPLES, "")
 
     def resume(self, state, config):
         """Bring `state` to the last checkpoint, and the folder back to it."""
         facts = state.load(self.folder / STATE)
         self.saved_step = state.step
-        self._describe(config)
         kept = [entry for entry in read_metrics(self.folder / METRICS) if entry["step"] <= state.step]
-        replace_text(self.folder / METRICS, "".join(json.dumps(entry) + "\n" for entry in kept))
         samples = self.folder / SAMPLES
         written = samples.read_bytes()[: facts["samples_bytes"]] if samples.exists() else b""
-        replace_file(samples, lambda aside: aside.write_bytes(written))
+        with self._writing():
+            self._describe(config)
+            replace_text(self.folder / METRICS, "".join(json.dumps(entry) + "\n" for entry in kept))
+            replace_file(samples, lambda aside: aside.write_bytes(written))
 
     def _describe(self, config):
+        self.laid_out = True
         replace_text(self.folder / CONFIG, config.to_toml())
         replace_text(self.folder / "environment.json", json.dumps(environment(config), indent=2) + "\n")
-        self.laid_out = True
 
     def log(self, progress):
         """Write down a step, and the sample that was drawn after it."""
-        with self._writing(progress.step):
+        with self._writing():
             with open(self.folder / METRICS, "a", encoding="utf-8", newline="\n") as file:
                 file.write(progress.to_json() + "\n")
             if progress.sample is not None:
@@ -100,7 +102,7 @@ class Run:
 
     def save(self, state):
         """Make a checkpoint."""
-        with self._writing(state.step):
+        with self._writing():
             state.check_finite()
             for name in (METRICS, SAMPLES):
                 sync(self.folder / name)
@@ -112,15 +114,16 @@ class Run:
 
     def draw(self):
         """Make loss.png, where matplotlib is installed."""
-        draw_loss(read_metrics(self.folder / METRICS), self.folder / "loss.png")
+        with self._writing():
+            draw_loss(read_metrics(self.folder / METRICS), self.folder / "loss.png")
 
     @contextmanager
-    def _writing(self, step):
+    def _writing(self):
         try:
             yield
         except OSError as error:
-            raise OSError(f"step {step} cannot be written to {self.folder}: {error.strerror or error}; make room, or "
-                          "give permission") from error
+            raise OSError(f"{self.folder} cannot be written: {error.strerror or error}; make room there, or give "
+                          "permission") from error
 
 
 def has_checkpoint(folder):

@@ -45,8 +45,9 @@ class TrainState:
 
     def sizes(self):
         """What the model is, and what of that no shape tells: the number of heads, the precision."""
-        dtype = str(next(self.model.parameters()).dtype)
-        return {name: value for name, value in asdict(self.model.config).items() if name != "dropout"} | {"dtype": dtype}
+        sizes = asdict(self.model.config) | {"dtype": str(next(self.model.parameters()).dtype)}
+        del sizes["dropout"]  # that may change
+        return sizes
 
     def check_finite(self):
         """Raise before a broken model takes the place of a good one."""
@@ -60,7 +61,8 @@ class TrainState:
         That header is also written to a .json file beside it, to read; the safetensors file is the one that counts.
         """
         arrays = self.arrays()
-        facts = {name: getattr(self, name) for name in FACTS} | {"model": self.sizes()} | more | {"arrays_sha256": digest(arrays)}
+        facts = {name: getattr(self, name) for name in FACTS} | {"model": self.sizes(), **more}
+        facts["arrays_sha256"] = digest(arrays)
         facts["facts_sha256"] = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         replace_text(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
         save_arrays(path, arrays, {"state": json.dumps(facts)})

@@ -15,8 +15,8 @@ def trace_step(model, tokenizer, text, seed=0):
     """
     ids = tokenizer.encode(text)
     if len(ids) > model.block_size + 1:
-        raise ValueError(f"the text has {len(ids)} tokens, the model looks at {model.block_size} and foretells one more; "
-                         f"give at most {model.block_size + 1}")
+        raise ValueError(f"the text has {len(ids)} tokens, the model looks at {model.block_size} and foretells one "
+                         f"more; give at most {model.block_size + 1}")
     inputs, targets = ids[None, :-1], ids[None, 1:]
     config = TrainConfig()
     optimizer = build_optimizer(config, model)
