@@ -43,6 +43,9 @@ class _Search(Observer):
             if grad is not None:
                 self.look(grad, f"a gradient in the backward of {self.backwards[node]}")
 
+    def gradient_added(self, target, before, share, after):
+        self.look(after, f"the sum of the gradients of {self.names.get(target, target)}")
+
     def look(self, array, what):
         if array.dtype.kind == "f" and not array_module(array).isfinite(array).all():
             self.found = f"first not finite: {what}"

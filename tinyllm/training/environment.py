@@ -13,11 +13,12 @@ from ..backend import BACKENDS
 
 def environment(config):
     """The versions and the machine behind the numbers of a run."""
-    found = {name: version(name) for name in (*BACKENDS, "safetensors")}
+    owners = importlib.metadata.packages_distributions()  # cupy comes under several names
+    found = {name: importlib.metadata.version(owners[name][0]) for name in (*BACKENDS, "safetensors") if name in owners}
     return {
         "tinyllm": __version__,
         "python": platform.python_version(),
-        **{name: number for name, number in found.items() if number},
+        **found,
         "blas": blas(),
         "backend": config.backend,
         "platform": platform.platform(),
@@ -25,12 +26,6 @@ def environment(config):
         "cores": os.cpu_count(),
         "memory_gb": memory_bytes() and round(memory_bytes() / 1e9, 1),
     }
-
-
-def version(package):
-    """The installed version of a package, found without loading it; None where there is none."""
-    names = importlib.metadata.packages_distributions().get(package)
-    return importlib.metadata.version(names[0]) if names else None
 
 
 def blas():

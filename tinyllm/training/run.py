@@ -43,7 +43,6 @@ class Run:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.laid_out = False
-        self.saved_step = 0  # of the last checkpoint
         self._lock = FileLock(self.folder / ".lock")
 
     def __enter__(self):
@@ -57,12 +56,8 @@ class Run:
 
     def __exit__(self, kind, error, traceback):
         self._lock.release()
-        if self.saved_step:
-            note = f"the checkpoint of step {self.saved_step} is whole; go on from it: {resume_command(self.folder)}"
-        else:
-            note = f"there is no checkpoint in {self.folder} yet"
         if error and self.laid_out:
-            error.add_note(note)
+            error.add_note(last_checkpoint(self.folder))
 
     def begin(self, state, config):
         """Lay out the folder for a new run."""
@@ -76,7 +71,6 @@ class Run:
     def resume(self, state, config):
         """Bring `state` to the last checkpoint, and the folder back to it."""
         facts = state.load(self.folder / STATE)
-        self.saved_step = state.step
         kept = [entry for entry in read_metrics(self.folder / METRICS) if entry["step"] <= state.step]
         samples = self.folder / SAMPLES
         written = samples.read_bytes()[: facts["samples_bytes"]] if samples.exists() else b""
@@ -110,11 +104,6 @@ class Run:
                 save_arrays(self.folder / BEST, state.model.state_dict(), {"format": "pt"})
             state.model.save_pretrained(self.folder)
             state.save(self.folder / STATE, samples_bytes=(self.folder / SAMPLES).stat().st_size)
-        self.saved_step = state.step
-
-    def draw(self):
-        """Make loss.png, where matplotlib is installed."""
-        with self._writing():
             draw_loss(read_metrics(self.folder / METRICS), self.folder / "loss.png")
 
     @contextmanager
@@ -128,6 +117,14 @@ class Run:
 
 def has_checkpoint(folder):
     return (Path(folder) / STATE).is_file()
+
+
+def last_checkpoint(folder):
+    """A sentence on what there is to go back to."""
+    if not has_checkpoint(folder):
+        return f"there is no checkpoint in {folder} yet"
+    step = read_facts(Path(folder, STATE))["step"]
+    return f"the checkpoint of step {step} is whole; go on from it: {resume_command(folder)}"
 
 
 def resume_command(folder):
@@ -167,6 +164,8 @@ def check_text(folder, text_sha256):
 def load_run(folder, best=False):
     """The model and the tokenizer of a run's folder; best: as it was when its validation loss was lowest."""
     folder, weights = Path(folder), BEST if best else WEIGHTS
+    if best and (folder / WEIGHTS).is_file() and not (folder / BEST).is_file():
+        raise FileNotFoundError(f"{folder} holds no {BEST} yet: it was not evaluated; leave --best out")
     if not (folder / weights).is_file():
         raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {weights}; "
                                 "`tinyllm train` makes one")

@@ -41,7 +41,6 @@ def train(config, corpus, out_dir, report=lambda progress: None, should_stop=lam
             report(progress)
             if stop:
                 break
-        run.draw()
     return state
 
 
