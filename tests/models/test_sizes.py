@@ -90,6 +90,7 @@ BALANCED = GPTConfig(vocab_size=65, block_size=64, n_layer=4, n_head=4, n_embd=6
 SHAPES = {
     "balanced": (BALANCED, 4),
     "one layer": (replace(BALANCED, n_layer=1), 8),
+    "deep": (replace(BALANCED, n_layer=12, n_head=1), 4),
     "long windows, many heads": (replace(BALANCED, block_size=192, n_head=8), 2),
     "a large vocabulary": (replace(BALANCED, vocab_size=4000), 4),
     "mostly parameters": (replace(BALANCED, n_embd=256, n_layer=2, block_size=16), 1),
@@ -102,7 +103,7 @@ SHAPES = {
 def test_the_memory_is_the_peak_of_two_steps(config, batch_size, dropout):
     config = replace(config, dropout=dropout)
     peak = traced_peak(config, batch_size, "float32")
-    assert training_memory(config, batch_size) == pytest.approx(peak, rel=0.2)
+    assert 0.9 * peak < training_memory(config, batch_size) < 1.2 * peak, "too little is worse than too much"
 
 
 def test_float64_takes_twice_the_memory():

@@ -99,7 +99,7 @@ def _check(parsed):
 
 
 def _no_whole_number(name, value):
-    return f"{name} must be a whole number, not {value}"
+    return f"{name} must be a whole number, not {value or repr(value)}"
 
 
 def _open_streams():
@@ -125,7 +125,7 @@ def _message(error):
     if isinstance(error, ValidationError):
         return error.exception_message
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return f"{error.filename or 'standard output'}: {error.strerror}"
     return str(error) or type(error).__name__
 
 

@@ -81,7 +81,11 @@ def download(name, progress=None):
         raise ValueError(f"{address} is not the text that was expected: its sha256 is not {sha256}; something on the "
                          "way has changed it. Nothing was kept") from error
     except OSError as error:  # requests' errors are OSErrors
-        raise OSError(f"cannot download {address} ({type(error).__name__}); connect, or fetch it elsewhere and give "
+        if error.errno and error.filename:  # a folder that is not there, or not ours to write
+            raise
+        status = getattr(getattr(error, "response", None), "status_code", "")
+        reason = f"{type(error).__name__} {status}".strip()
+        raise OSError(f"cannot download {address} ({reason}); connect, or fetch it elsewhere and give "
                       "its path with --data") from error
 
 

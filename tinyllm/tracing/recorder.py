@@ -9,12 +9,10 @@
 Nothing is computed for it and nothing computed again: each array is the engine's own, copied.
 """
 
-import html
 import inspect
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 
 import numpy as np
 
@@ -149,23 +147,11 @@ class Trace(Observer):
 
         return to_json(self)
 
-    def to_html(self, path):
-        """Write the page to a file: one that needs no network and nothing installed."""
-        from .page import to_html
-
-        replace_text(path, to_html(self))
-
     def show(self):
         """Print the walk in the terminal."""
         from .terminal import show
 
         show(self)
-
-    def _repr_html_(self):
-        """In a notebook, the page in a frame."""
-        from .page import to_html
-
-        return f'<iframe srcdoc="{html.escape(to_html(self))}" width="100%" height="800"></iframe>'
 
     def to_html(self, path=None):
         """The recording as one web page that needs nothing else; written to `path` if there is one."""
@@ -173,7 +159,7 @@ class Trace(Observer):
 
         html = to_html(self)
         if path is not None:
-            Path(path).write_text(html, encoding="utf-8")
+            replace_text(path, html)
         return html
 
     def _repr_html_(self):

@@ -18,7 +18,8 @@ def show(trace, console=None):
     """Print the walk through a recording."""
     console = console or Console(highlight=False, soft_wrap=True)
     for i, step in enumerate(trace.steps):
-        console.print(Text.assemble((f"{i + 1}/{len(trace.steps)} {step.phase}", PHASE.get(step.phase, "bold")), "  ", title(step)))
+        phase = f"{i + 1}/{len(trace.steps)} {step.phase}", PHASE.get(step.phase, "bold")
+        console.print(Text.assemble(phase, "  ", title(step)))
         for line in body(step):
             console.print(Text(f"    {line}"))
         console.print()

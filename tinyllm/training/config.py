@@ -126,7 +126,7 @@ def read_toml(path):
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give the path of a TOML file of training flags")
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     kinds = {field.name: _kind(field.type) for field in fields(TrainConfig)}

@@ -25,11 +25,12 @@ class Progress:
 
 
 def read_metrics(path):
-    """The objects of a metrics.jsonl, in order; what is none is left out, and one cut short by a kill ends it."""
+    """The objects of a metrics.jsonl, in order; what is none, as a line that a kill cut short, is left out."""
     found = []
-    with suppress(FileNotFoundError, ValueError), open(path, encoding="utf-8") as lines:
+    with suppress(FileNotFoundError), open(path, encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            entry = json.loads(line)
-            if isinstance(entry, dict) and isinstance(entry.get("step"), int):
-                found.append(entry)
+            with suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+                    found.append(entry)
     return found
