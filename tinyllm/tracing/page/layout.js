@@ -2,7 +2,7 @@
 // How large the cells may be, so that a row of cards fits its pane and nothing of it is cut.
 
 const GAP = 8;
-const CARD = { padding: 18, head: 50, least: 96, letter: 6.7, letterOfTitle: 7.4 }; // what a card needs besides cells
+const CARD = { padding: 18, head: 50, least: 96, letter: 6.7, letterOfTitle: 8.2 }; // what a card needs besides cells
 const SIGN = 20; // the width of + and =
 const CELL = { largest: 24, smallest: 1.5, finer: 0.5 };
 
