@@ -62,7 +62,7 @@ def test_a_preset_and_flags_that_win_over_it(folder):
 MISTAKES = {
     "an unknown command": (["trian"], 'Did you mean "train"?'),
     "an unknown flag": (["train", "--n-layr", "2"], "Did you mean --n-layer?"),
-    "no number": (["train", "--n-layer", "two"], 'unable to convert "two" into int'),
+    "no number": (["train", "--n-layer", "two"], "--n-layer must be a whole number, not two"),
     "an unknown preset": (["train", "--preset", "hamlet"], "no preset 'hamlet'; choose one of shakespeare-char, "),
     "no such file": (["train", "--data", "dogs.txt"], "dogs.txt: no such file"),
     "an empty file": (["train", "--data", "empty.txt"], "empty.txt is empty"),

@@ -186,7 +186,7 @@ def test_shape_dtype_and_none_are_checked(name, backward, finding):
 
 def test_an_exception_on_some_examples_leaves_the_others_graded():
     result = graded_as("matmul", lambda dy, a, b: (dy @ b.swapaxes(-1, -2), a.swapaxes(-1, -2) @ dy))
-    assert result.problem.startswith("fails on ") and [g.verdict for g in result.gradients] == ["exact", "exact"]
+    assert result.problem.startswith("fails on ") and result.gradients[0].verdict == "exact"
 
 
 def test_a_changed_forward_is_told():

@@ -4,9 +4,11 @@ import numpy as np
 
 from tests.op_cases import examples
 from tinyllm import GPT, AdamW, GPTConfig, Tensor
-from tinyllm.autograd import OPS
+from tinyllm.checking import tinyllm_ops
 from tinyllm.optim import clip_grad_norm
 from tinyllm.tracing import trace
+
+OPS = tinyllm_ops()
 
 OPTIONS = {"lr": 1e-2, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2}
 

@@ -9,10 +9,12 @@ import pytest
 from tests.op_cases import examples
 from tests.tracing.recordings import record, record_every_op
 from tinyllm import Tensor, ops
-from tinyllm.autograd import OPS
+from tinyllm.checking import tinyllm_ops
 from tinyllm.tracing import checks, trace
 from tinyllm.tracing.checks import check_steps
 from tinyllm.tracing.torch_values import gradients
+
+OPS = tinyllm_ops()
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 

@@ -3,8 +3,10 @@
 import pytest
 
 import tinyllm.ops  # noqa: F401  fills OPS
-from tinyllm.autograd import OPS
+from tinyllm.checking import tinyllm_ops
 from tinyllm.tracing import formulas
+
+OPS = tinyllm_ops()
 
 pytest.importorskip("latex2mathml")
 

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from tests.tracing.recordings import record, record_every_op
-from tinyllm.autograd import OPS
+from tinyllm.checking import tinyllm_ops
 from tinyllm.tracing import page as page_module
 from tinyllm.tracing.page import to_html
+
+OPS = tinyllm_ops()
 
 pytest.importorskip("latex2mathml")
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -46,6 +48,13 @@ def html(recorded):
     return to_html(recorded[0])
 
 
+GO = """(hash) => new Promise((done) => {
+  window.addEventListener("hashchange", done, { once: true });
+  if (location.hash === hash) window.dispatchEvent(new Event("hashchange"));
+  else location.hash = hash;
+}).then(() => {})"""
+
+
 class Opened:
     """A page in the browser, with all it asked the network for and all it complained about."""
 
@@ -60,7 +69,7 @@ class Opened:
 
     def go(self, step, cell=None):
         there = f"#step={step}" + (f"&cell={','.join(map(str, cell))}" if cell is not None else "")
-        self.tab.evaluate("(hash) => { location.hash = hash; window.dispatchEvent(new Event('hashchange')); }", there)
+        self.tab.evaluate(GO, there)
 
     def press(self, *keys):
         for key in keys:

@@ -11,10 +11,11 @@ import pytest
 
 import tinyllm.ops  # noqa: F401  (fills OPS)
 from tinyllm import Tensor
-from tinyllm.autograd import OPS
-from tinyllm.checking import examples
+from tinyllm.checking import examples, tinyllm_ops
 from tinyllm.tracing import trace
 from tinyllm.tracing.source import result_lines
+
+OPS = tinyllm_ops()
 
 FUNCTIONS = [function for op in OPS.values() for function in (op.forward, op.backward)]
 
