@@ -15,6 +15,7 @@ const state = {
   all: false, // show all terms of a sum
   playing: 0, // the timers of playing, and of writing the address
   address: 0,
+  known: "", // the address as it was last read or written
 };
 
 const THEMES = ["auto", "light", "dark", "contrast"];
@@ -227,9 +228,11 @@ function say(text) {
 function keepAddress() {
   clearTimeout(state.address);
   state.address = window.setTimeout(() => {
+    if (location.hash !== state.known) return; // a link was followed, and is about to be read
     const cell = state.pinned ? `&cell=${state.pinned.join(",")}` : "";
     try {
       history.replaceState(null, "", `#step=${state.step}${cell}`);
+      state.known = location.hash;
     } catch {
       // a page in an iframe without an address of its own
     }
@@ -237,6 +240,7 @@ function keepAddress() {
 }
 
 function readAddress() {
+  state.known = location.hash;
   const values = new URLSearchParams(location.hash.slice(1));
   const cell = values.get("cell")?.split(",").map(Number) ?? null;
   go(Number(values.get("step")) || 0, cell);
