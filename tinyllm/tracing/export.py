@@ -36,7 +36,7 @@ def to_dict(trace):
     files |= {place.file for call in trace.calls for place in call.places if is_ours(place.file)}
     return {
         "schema": SCHEMA,
-        "meta": {"tinyllm": __version__, "python": platform.python_version(), "numpy": np.__version__, **trace.meta},
+        "meta": {**versions(), **plain(trace.meta)},
         "text": trace.text,
         "modules": [{"path": path, "kind": kind} for path, kind in trace.modules],
         "values": [value_dict(value) for value in trace.values],
@@ -46,6 +46,10 @@ def to_dict(trace):
         "steps": [step_dict(step, trace) for step in trace.steps],
         "sources": {short(file): source_dict(file) for file in sorted(files)},
     }
+
+
+def versions():
+    return {"tinyllm": __version__, "python": platform.python_version(), "numpy": np.__version__}
 
 
 def other_functions(trace):

@@ -142,7 +142,7 @@ class Trace(Observer):
     # ways to look at it
 
     def to_json(self):
-        """The recording as JSON text, in the form of schema.json."""
+        """The recording as JSON text. What each field means is said in tinyllm/tracing/schema.json, a JSON Schema."""
         from .export import to_json
 
         return to_json(self)
