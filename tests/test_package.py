@@ -35,10 +35,11 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "generation": f"{BELOW_NN} creation tokenizers",
     "models": f"{BELOW_MODELS} files",
     "tracing": f"{ENGINE} files nn ops optim __init__",
-    "training": f"{BELOW_MODELS} arguments files optim tokenizers data models tracing __init__",
+    "debug": f"{ENGINE} nn tracing",
+    "training": f"{BELOW_MODELS} debug files optim tokenizers data models tracing __init__",
     "checking": f"{ENGINE} ops gradcheck",
     "exercises": f"{ENGINE} ops checking",
-    "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models tracing training __init__",
+    "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models tracing debug training __init__",
     "__main__": "cli",
 }
 FORBIDDEN = {"torch"}

@@ -40,7 +40,7 @@ _HOME = {
     "optim": "AdamW SGD",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
-_SUBMODULES = ("ops", "nn", "optim", "models", "data", "tokenizers", "generation", "training", "tracing")
+_SUBMODULES = ("ops", "nn", "optim", "models", "data", "tokenizers", "generation", "training", "tracing", "debug")
 _DTYPES = {name: name for name in ("float32", "float64", "int32", "int64", "bool")}
 _DTYPES |= {"float": "float32", "double": "float64", "int": "int32", "long": "int64"}  # torch's other names for them
 

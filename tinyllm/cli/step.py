@@ -48,13 +48,11 @@ def step(
     json
         Print the recording as JSON, and nothing else.
     """
-    import tempfile
-    import webbrowser
-
     from ..models import GPT, GPTConfig
     from ..tokenizers import CharTokenizer
     from ..training.run import load_run
     from ..training.trace import trace_step
+    from .page import write_page
 
     if sum((plain, json, html is not None)) > 1:
         raise ValueError("--plain, --json and --html each say how to see the step; give one of them")
@@ -77,8 +75,4 @@ def step(
     elif plain:
         recording.show()
     else:
-        path = html or Path(tempfile.mkdtemp(prefix="tinyllm-"), "step.html")
-        recording.to_html(path)
-        print(f"the page is {path}")
-        if html is None and not webbrowser.open(path.resolve().as_uri()):
-            print("no browser was found; open that file in one")
+        print(f"the page is {write_page(recording, html, opens=html is None)}")

@@ -1,7 +1,7 @@
 """`tinyllm train`"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -23,6 +23,7 @@ def train(
     dry_run: Switch = False,
     quiet: Switch = False,
     json: Switch = False,
+    debug: Literal["nan"] | None = None,
     settings: Annotated[
         TrainConfig,
         Parameter(name="*", consume_multiple=1, negative_iterable="", show_default=_default),
@@ -49,7 +50,12 @@ def train(
         Print nothing.
     json
         Print the objects of metrics.jsonl, one a line, and nothing else.
+    debug
+        With nan, stop at the first op, gradient or update that makes a NaN or an infinity, name it, and open the page
+        that steps through it. Several times slower.
     """
+    from contextlib import nullcontext
+
     import numpy as np  # now, and not for --help
 
     from ..backend import require
@@ -61,6 +67,7 @@ def train(
     from ..training.train import train
     from .corpus import load_text
     from .display import display_for
+    from .page import stopping_at_nan
     from .stop import Stop
     from .summary import print_facts, print_plan, print_summary
 
@@ -81,7 +88,8 @@ def train(
     plan.check_memory()
     if resume:
         initial_state(settings, corpus).load(folder / STATE)  # what cannot go on says so before anything is printed
-    with np.errstate(all="ignore"):  # a training that overflows ends with one message of its own
+    watching = stopping_at_nan() if debug else nullcontext()
+    with watching, np.errstate(all="ignore"):  # a training that overflows ends with one message of its own
         seconds = expected_seconds(settings, corpus, settings.max_iters - first_step)
         if dry_run:
             print_plan(plan, settings, seconds)

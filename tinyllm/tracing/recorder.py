@@ -70,9 +70,13 @@ class Step:
 
 
 class Trace(Observer):
-    """What `trace()` gives: calls, values and steps, and (see the package) ways to look at them."""
+    """What `trace()` gives: calls, values and steps, and (see the package) ways to look at them.
 
-    def __init__(self):
+    keep(array): what is kept of each array; a copy, where nothing else is said.
+    """
+
+    def __init__(self, keep=None):
+        self._keep = keep or copied
         self.values, self.calls, self.steps, self.modules = [], [], [], []
         self._by_tensor, self._by_node, self._kept = {}, {}, []
         self._scopes, self._paths, self._names = [], {}, {}
@@ -83,6 +87,10 @@ class Trace(Observer):
     def shares(self, value):
         """How many shares the gradient of a value got in all."""
         return self._written.get(value, 0)
+
+    def call_of(self, node):
+        """The Call that left a Node; None where it ran before the recording began."""
+        return self._by_node.get(node)
 
     # what the engine tells
 
@@ -102,7 +110,7 @@ class Trace(Observer):
         places = callers()
         made = self._new(output, assigned_name(places) or scope.rpartition(".")[2] or op.__name__, "activation", scope)
         known = {id(x.data): value for x, value in zip((*inputs, output), (*received, made)) if x is not None}
-        kept = {name: known.get(id(x)) or copied(x) for name, x in zip(saved_names(op), saved)}
+        kept = {name: known.get(id(x)) or self._keep(x) for name, x in zip(saved_names(op), saved)}
         call = Call(len(self.calls), op, scope, received, options, made, kept, places)
         self.calls.append(call)
         if output.node is not None:
@@ -116,7 +124,7 @@ class Trace(Observer):
             return
         if call.output not in self._written:  # nobody passed it on: it is where the backward started
             self._written[call.output] = 0
-            self.steps.append(Step("seed", value=call.output, after=copied(dy)))
+            self.steps.append(Step("seed", value=call.output, after=self._keep(dy)))
         self._inputs = (i for i, source in enumerate(node.inputs) if source is not None)  # as the engine goes on
 
     def gradient_added(self, target, before, share, after):
@@ -126,8 +134,8 @@ class Trace(Observer):
         wrt = next(self._inputs)
         value = call.inputs[wrt]
         nth = self._written[value] = self._written.get(value, 0) + 1
-        before = None if before is None else copied(before)
-        self.steps.append(Step("backward", call, wrt, value, before, copied(share), copied(after), nth))
+        before = None if before is None else self._keep(before)
+        self.steps.append(Step("backward", call, wrt, value, before, self._keep(share), self._keep(after), nth))
 
     def gradients_clipped(self, norm, max_norm, scale):
         numbers = {"norm": float(norm), "max_norm": float(max_norm), "scale": float(scale)}
@@ -135,9 +143,9 @@ class Trace(Observer):
 
     def parameter_updated(self, parameter, before, state):
         value = self._value(parameter, "parameter")
-        numbers = {name: copied(x) for name, x in state.items()}
-        after = copied(parameter.data)
-        self.steps.append(Step("update", value=value, before=copied(before), after=after, numbers=numbers))
+        numbers = {name: self._keep(x) for name, x in state.items()}
+        after = self._keep(parameter.data)
+        self.steps.append(Step("update", value=value, before=self._keep(before), after=after, numbers=numbers))
 
     # ways to look at it
 
@@ -177,7 +185,7 @@ class Trace(Observer):
         return self._by_tensor[tensor]
 
     def _new(self, tensor, name, role, scope):
-        value = Value(len(self.values), name, role, scope, copied(tensor.data), tensor.requires_grad)
+        value = Value(len(self.values), name, role, scope, self._keep(tensor.data), tensor.requires_grad)
         self.values.append(value)
         self._by_tensor[tensor] = value  # which keeps the tensor alive, so that nobody else can be taken for it
         return value

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ENGINE = {str(HERE.parent / name) for name in ("autograd.py", "methods.py")}
+ENGINE = {str(HERE.parent / name) for name in ("autograd.py", "methods.py", "debug.py")}
 
 
 @dataclass(frozen=True)

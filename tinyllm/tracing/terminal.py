@@ -1,14 +1,12 @@
 """A recording in a terminal: every step as a few lines, one after the other."""
 
 import inspect
-import linecache
 
 import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from .export import short
-from .source import result_lines
+from .places import made_at
 
 ROWS, COLUMNS = 4, 8  # of an array that is shown
 PHASE = {"forward": "bold blue", "seed": "bold magenta", "backward": "bold dark_orange"}
@@ -48,9 +46,9 @@ def body(step):
     """What there is to see of a step, in lines."""
     lines = []
     if step.phase == "forward":
-        lines += doc(step.call.op.forward) + source(step.call.op.forward, 0) + picture(step.after)
+        lines += doc(step.call.op.forward) + made_at(step.call.op.forward, 0) + picture(step.after)
     elif step.phase == "backward":
-        lines += doc(step.call.op.backward) + source(step.call.op.backward, step.wrt)
+        lines += doc(step.call.op.backward) + made_at(step.call.op.backward, step.wrt)
         if step.before is not None:
             lines += ["before:", *picture(step.before), "+ this share:", *picture(step.share), "= after:"]
         lines += picture(step.after)
@@ -62,17 +60,6 @@ def body(step):
 def doc(function):
     """The formula: the first paragraph of a docstring."""
     return inspect.getdoc(function).partition("\n\n")[0].splitlines()
-
-
-def source(function, result):
-    """The line that makes a result, and where it stands; the only result of a variadic op is the first one."""
-    made = result_lines(function)
-    lines = made[result] if result < len(made) else made[0]
-    file = function.__code__.co_filename
-    if lines is None:
-        return []
-    text = " ".join(linecache.getline(file, n).strip() for n in range(lines[0], lines[1] + 1))
-    return [f"{short(file)}:{lines[0]}   {text}"]
 
 
 def picture(array):

@@ -7,7 +7,7 @@ from ..backend import to
 from ..data import random_batch
 from ..optim import clip_grad_norm, warmup_cosine
 from ..random import dropout_step
-from .diagnose import first_non_finite
+from ..debug import first_non_finite
 from .progress import Progress
 from .state import Diverged
 
@@ -16,11 +16,15 @@ def train_step(state, config, corpus):
     """Make one step on `state`, and say what it was like."""
     start = time.perf_counter()
     model, optimizer = state.model, state.optimizer
-    loss = add_gradients(state, config, corpus)
-    grad_norm = float(clip_grad_norm(model.parameters(), config.grad_clip or math.inf))
+
+    def loss_and_norm():
+        loss = add_gradients(state, config, corpus)
+        return loss, float(clip_grad_norm(model.parameters(), config.grad_clip or math.inf))
+
+    loss, grad_norm = loss_and_norm()
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         model.zero_grad()
-        cause = first_non_finite(model, lambda: add_gradients(state, config, corpus))
+        cause = first_non_finite(loss_and_norm)
         raise Diverged(f"step {state.step + 1}: the training diverged (loss {loss}, gradient norm {grad_norm}); lower "
                        f"--learning-rate {config.learning_rate}.\n{cause}")
     lr = learning_rate(config, state.step)

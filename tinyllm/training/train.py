@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from .build import initial_state
 from .config import SAMPLING
-from .diagnose import first_non_finite
+from ..debug import first_non_finite
 from .evaluate import evaluate
 from .run import Run
 from .state import Diverged
@@ -49,7 +49,7 @@ def look_at(progress, state, config, corpus):
     model = state.model
     val_loss = evaluate(model, corpus.val_ids, config.batch_size)
     if not math.isfinite(val_loss):
-        cause = first_non_finite(model, lambda: evaluate(model, corpus.val_ids, config.batch_size))
+        cause = first_non_finite(lambda: evaluate(model, corpus.val_ids, config.batch_size))
         raise Diverged(f"step {state.step}: the training diverged (validation loss {val_loss}); lower --learning-rate "
                        f"{config.learning_rate}.\n{cause}")
     if state.best_val_loss is None or val_loss < state.best_val_loss:

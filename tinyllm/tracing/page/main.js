@@ -243,6 +243,8 @@ function readAddress() {
   state.known = location.hash;
   const values = new URLSearchParams(location.hash.slice(1));
   const cell = values.get("cell")?.split(",").map(Number) ?? null;
+  const { focus } = recording.meta;
+  if (focus && !values.has("step")) return go(focus.step, focus.cell ?? null);
   go(Number(values.get("step")) || 0, cell);
 }
 
