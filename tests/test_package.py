@@ -13,7 +13,7 @@ import tinyllm
 
 ROOT = Path(tinyllm.__file__).parent
 ENGINE = "backend observe tensor autograd"
-BELOW_NN = f"{ENGINE} random ops methods"
+BELOW_NN = f"{ENGINE} random ops display methods"
 BELOW_MODELS = f"{BELOW_NN} creation gradcheck nn generation"
 ALLOWED = {  # part of the package: what it may import beside itself
     "__init__": "",  # its names are loaded when they are used
@@ -25,7 +25,8 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "arguments": "backend tensor",
     "autograd": "backend observe tensor arguments",
     "ops": "backend autograd",  # an op knows nothing of Tensor
-    "methods": f"{ENGINE} ops",
+    "display": "backend",  # it is shown tensors and modules, and imports neither
+    "methods": f"{ENGINE} ops display",
     "gradcheck": f"{ENGINE} ops methods",
     "creation": BELOW_NN,
     "nn": f"{BELOW_NN} creation gradcheck",

@@ -5,8 +5,7 @@ Comparisons and argmax give tensors without a gradient. What would change a tens
 
 import numpy as np
 
-from . import backend, ops
-from .backend import array_module
+from . import backend, display, ops
 from .observe import MODE
 from .tensor import Tensor, as_array, as_shape
 
@@ -169,10 +168,7 @@ class TensorMethods:
     def __format__(x, spec):
         return format(x.item(), spec) if spec else str(x)
 
-    def __repr__(x):
-        text = array_module(x.data).array2string(x.data, separator=", ", prefix="Tensor(", precision=4)
-        made = f", from={x.node.op.__name__}" if x.node else ", requires_grad=True" if x.requires_grad else ""
-        return f"Tensor({text}, shape={x.shape}, dtype={x.dtype}{made})"
+    __repr__, _repr_html_ = display.tensor_text, display.tensor_html
 
 
 for _name, _method in vars(TensorMethods).items():

@@ -4,18 +4,19 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .. import backend
+from .. import backend, display
 from ..methods import Tensor
 from ..observe import MODE, no_grad
 
 
 class Parameter(Tensor):
-    """A tensor that an optimizer moves."""
+    """A tensor that an optimizer moves. name: its path in the model, for those who look at it."""
 
-    __slots__ = ()
+    __slots__ = ("name",)
 
     def __init__(self, data, requires_grad=True):
         super().__init__(data, requires_grad)
+        self.name = None
 
 
 class Module:
@@ -44,6 +45,11 @@ class Module:
             raise TypeError(f"{type(self).__name__}.{name} is a Parameter and would no longer be learned; "
                             f"assign nn.Parameter(tensor), or .{name}.data = tensor")
         super().__setattr__(name, value)
+        if isinstance(value, (Parameter, Module)):  # the path grows as the model is put together, from the inside out
+            below = {value} if isinstance(value, Parameter) else set(value.parameters())
+            for path, parameter in self.named_parameters():
+                if parameter in below:
+                    parameter.name = path
 
     # the tree
 
@@ -60,10 +66,13 @@ class Module:
     def modules(self):
         return (module for _, module in self.named_modules())
 
-    def named_parameters(self):
-        """(path, parameter), each parameter once: a tied one has the name under which it comes first."""
+    def named_parameters(self, recurse=True):
+        """(path, parameter), each parameter once: a tied one has the name under which it comes first.
+
+        recurse: also those of the modules below, as in torch.
+        """
         seen = set()
-        for path, module in self.named_modules():
+        for path, module in self.named_modules() if recurse else [("", self)]:
             for name, value in vars(module).items():
                 if isinstance(value, Parameter) and value not in seen:
                     seen.add(value)
@@ -142,23 +151,11 @@ class Module:
         """What stands in the brackets of this module's repr: its sizes and options."""
         return ""
 
-    def _tree(self, name, depth, seen):
-        """The lines of the repr: each parameter with its shape, each module with the number of its parameters."""
-        indent = "  " * depth
-        sizes = []
-        for key, value in vars(self).items():
-            if isinstance(value, Parameter):
-                sizes.append(f"{key} {value.shape}" + (" tied" if value in seen else ""))
-                seen.add(value)
-        head = f"{indent}{name}{type(self).__name__}({self.extra_repr()})"
-        count = sum(p.data.size for p in self.parameters())
-        lines = [f"{head:<48} {count:>13,}  {', '.join(sizes)}".rstrip() if count else head]
-        for key, child in self.named_children():
-            lines += child._tree(f"({key}): ", depth + 1, seen)
-        return lines
-
     def __repr__(self):
-        return "\n".join(self._tree("", 0, set()))
+        return display.module_text(self)
+
+    def _repr_html_(self):
+        return display.module_html(self)
 
 
 class ModuleList(Module):

@@ -1,0 +1,63 @@
+"""Tensors and modules in a notebook: HTML that needs no script, and is right in light and in dark."""
+
+from html import escape
+from pathlib import Path
+
+from .picture import heatmap, histogram
+from .statistics import statistics
+from .text import facts
+from .tree import branches
+
+LARGE, SMALL = (3, 24, 48), (1, 6, 32)  # matrices, rows and columns that are drawn at most: of a tensor, of a parameter
+OPEN = 2  # so many levels of a module are unfolded
+
+
+def tensor_html(x):
+    """A tensor with its gradient beside it: the numbers as colours, a histogram, and what they are like."""
+    about = " · ".join([f"{x.shape}", f"{x.dtype}", *facts(x)])
+    views = [view("", x.data, LARGE)] + ([view("gradient", x.grad, LARGE)] if x.grad is not None else [])
+    head = f"<b>{escape(type(x).__name__)}</b> <code>{escape(about)}</code>"
+    return framed(f'{head}<div class="views">{"".join(views)}</div>')
+
+
+def module_html(module):
+    """The tree of a module: it unfolds, and shows the parameters."""
+    text, depths = [], []
+    for branch in branches(module):
+        while depths and depths[-1] >= branch.depth:
+            text.append("</details>")
+            depths.pop()
+        name = f"({branch.name}): " if branch.name else ""
+        count = f" <small>{branch.count:,}</small>" if branch.count else ""
+        head = f"<code>{escape(name + branch.title)}</code>{count}"
+        if branch.children or branch.parameters:
+            unfolded = ' open=""' if branch.depth < OPEN else ""
+            text.append(f"<details{unfolded}><summary>{head}</summary>")
+            depths.append(branch.depth)
+            text += [parameter_html(*parameter) for parameter in branch.parameters]
+        else:
+            text.append(f'<div class="leaf">{head}</div>')
+    return framed("".join(text) + "</details>" * len(depths))
+
+
+def parameter_html(name, parameter, tied):
+    title = f"{name} {parameter.shape}"
+    if tied:
+        return f'<div class="leaf"><code>{escape(title)}</code> <small>tied to {escape(tied)}</small></div>'
+    return f'<div class="leaf">{view(title, parameter.data, SMALL, with_histogram=False)}</div>'
+
+
+def view(title, array, most, with_histogram=True):
+    """An array as a figure."""
+    known = statistics(array)
+    cells, left_out = heatmap(array, most)
+    bars, sampled = histogram(array) if with_histogram and array.dtype.kind != "b" else ("", "")
+    odd = f' <span class="badge">{known.odd}</span>' if known.odd else ""
+    caption = f"<code>{escape(title)}</code> {known.extent}{odd}"
+    notes = "".join(f"<small>{note}</small><br/>" for note in (left_out, sampled) if note)
+    return f"<figure><figcaption>{caption}</figcaption><div>{cells}{bars}</div>{notes}</figure>"
+
+
+def framed(inside):
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    return f'<div class="tinyllm-repr"><style>{style}</style>{inside}</div>'
