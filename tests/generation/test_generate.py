@@ -1,44 +1,11 @@
-"""The sampling rules by hand, and the loop around them."""
+"""The loop around the rules: what it takes, gives and refuses."""
 
 import numpy as np
 import pytest
 
 from tinyllm import GPT, GPTConfig, Tensor
-from tinyllm.generation import generate, sample, temperature, top_k, top_p
-
-LOGITS = np.log(np.array([0.1, 0.5, 0.15, 0.25]))  # their softmax is what is in the brackets
-
-
-def probabilities(logits):
-    e = np.exp(logits - logits.max())
-    return e / e.sum()
-
-
-def test_temperature_sharpens_and_flattens():
-    assert np.allclose(probabilities(temperature(LOGITS, 0.5)), np.array([0.01, 0.25, 0.0225, 0.0625]) / 0.345)
-    roots = np.sqrt([0.1, 0.5, 0.15, 0.25])
-    assert np.allclose(probabilities(temperature(LOGITS, 2.0)), roots / roots.sum())
-
-
-def test_top_k_keeps_the_k_likeliest():
-    assert np.allclose(probabilities(top_k(LOGITS, 2)), [0, 2 / 3, 0, 1 / 3])
-    assert np.array_equal(top_k(LOGITS, 9), LOGITS)
-    assert np.isfinite(top_k(np.zeros(5), 2)).sum() == 2, "a tie keeps k, not more"
-
-
-def test_top_p_keeps_the_fewest_that_have_p_together():
-    assert np.allclose(probabilities(top_p(LOGITS, 0.6)), [0, 2 / 3, 0, 1 / 3])
-    assert np.allclose(probabilities(top_p(LOGITS, 0.4)), [0, 1, 0, 0])
-    assert np.allclose(probabilities(top_p(LOGITS, 0.8)), [0, 5 / 9, 1.5 / 9, 2.5 / 9])
-    assert np.array_equal(top_p(LOGITS, 1.0), LOGITS)
-
-
-def test_sample_takes_each_token_as_often_as_its_probability():
-    u = (np.arange(1000) + 0.5) / 1000
-    assert np.bincount([sample(LOGITS, x) for x in u]).tolist() == [100, 500, 150, 250]
-    cut = top_k(LOGITS, 2)
-    assert np.bincount([sample(cut, x) for x in u], minlength=4).tolist() == [0, 667, 0, 333]
-    assert sample(LOGITS, np.nextafter(1, 0)) == 3 and sample(cut, 0.0) == 1
+from tinyllm.generation import Rules, generate, stream
+from tinyllm.generation.sampling import log_softmax
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +41,51 @@ def test_runs_in_evaluation_mode_without_a_graph_and_gives_the_mode_back():
     assert not model.training
 
 
+def test_several_samples_of_each_prompt_side_by_side(model):
+    samples = model.generate([[1, 2], [3, 4]], 9, num_samples=3, seed=1).data
+    assert samples.shape == (6, 11) and samples[:, 0].tolist() == [1, 1, 1, 3, 3, 3]
+    assert len({tuple(row) for row in samples}) == 6, "drawn apart"
+    assert model.generate([1, 2], 9, num_samples=3).shape == (3, 11)
+
+
+def test_log_probabilities_are_the_models_own(model):
+    ids, log_probs = model.generate([[1, 2], [3, 4]], 5, temperature=0.5, top_k=3, return_log_probs=True)
+    expected = log_softmax(model(ids.data[:, :-1]).data[:, 1:])  # 7 tokens: within the window
+    np.testing.assert_allclose(log_probs.data, np.take_along_axis(expected, ids.data[:, 2:, None], -1)[..., 0], 1e-5)
+    ids, log_probs = model.generate([1, 2], 5, return_log_probs=True)
+    assert ids.shape == (7,) and log_probs.shape == (5,)
+    assert model.generate([1, 2], 0, return_log_probs=True)[1].shape == (0,)
+
+
+def test_a_row_ends_at_its_eos_and_the_others_go_on(model):
+    free = model.generate([[1, 2], [3, 4], [5, 6]], 12, seed=3).data
+    eos = int(free[0, 4])
+    ids = model.generate([[1, 2], [3, 4], [5, 6]], 12, seed=3, eos_token_id=eos).data
+    for row, other in zip(ids, free):
+        end = (row[2:] == eos).argmax() + 2 if eos in row[2:] else len(row)
+        assert np.array_equal(row[: end + 1], other[: end + 1]) and (row[end:] == eos).all()
+    assert model.generate(free[0, :2], 12, temperature=0, eos_token_id=int(
+        model.generate(free[0, :2], 1, temperature=0).data[-1])).shape == (3,)  # fmt: skip
+
+
+def test_a_stream_gives_each_token_at_once_and_lets_the_caller_train_in_between(model):
+    model.train()
+    steps = stream(model, [1, 2], 3, Rules(temperature=0))
+    first = next(steps)
+    assert model.training and model(np.array([[1]])).requires_grad
+    assert first.logits.shape == (1, 11) and first.ids == first.logits.argmax()
+    assert len(list(steps)) == 2
+    assert not list(stream(model, [1, 2], 0))
+
+
+def test_a_prompt_beyond_the_window_is_cut_with_a_warning(model):
+    long = np.arange(11)
+    with pytest.warns(UserWarning, match=r"the prompt has 11 tokens; the model sees the last 8 of them \(its block_s"):
+        ids = model.generate(long, 5, temperature=0)
+    assert ids.tolist()[:11] == long.tolist()
+    assert ids.tolist()[11:] == model.generate(long[-8:], 5, temperature=0).tolist()[8:]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -82,6 +94,10 @@ def test_runs_in_evaluation_mode_without_a_graph_and_gives_the_mode_back():
         ({"top_k": 0}, "top_k must be 1 or more, not 0"),
         ({"top_p": 0.0}, "top_p must be above 0"),
         ({"top_p": 1.5}, "top_p must be above 0"),
+        ({"min_p": -0.1}, "min_p must be from 0 to 1, not -0.1"),
+        ({"min_p": float("nan")}, "min_p must be from 0 to 1"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty must be a positive number"),
+        ({"num_samples": 0}, "num_samples must be 1 or more, not 0"),
         ({"max_new_tokens": -1}, "max_new_tokens must be 0 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
     ],

@@ -1,6 +1,10 @@
 """From scores to text: the rules that choose the next token, and the loop around them."""
 
-from .generate import generate
-from .sampling import sample, temperature, top_k, top_p
+from .beam import beam_search
+from .cache import KVCache, NoCache
+from .generate import Step, generate, stream
+from .rules import Rules
+from .sampling import greedy, log_softmax, min_p, repetition_penalty, sample, temperature, top_k, top_p
 
-__all__ = ["generate", "sample", "temperature", "top_k", "top_p"]
+__all__ = ["KVCache", "NoCache", "Rules", "Step", "beam_search", "generate", "greedy", "log_softmax", "min_p",
+           "repetition_penalty", "sample", "stream", "temperature", "top_k", "top_p"]  # fmt: skip

@@ -1,63 +1,114 @@
 """The loop: score, choose, append."""
 
-import math
+import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import backend_of, to, to_numpy
+from ..backend import to_numpy
 from ..methods import Tensor
-from . import sampling
+from ..tensor import as_array
+from .cache import NoCache
+from .rules import Rules
+from .sampling import log_softmax
 
 
-def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, seed=0):
-    """ids with max_new_tokens more. The model sees the last `block_size` of them and runs in evaluation mode.
+@dataclass(frozen=True)
+class Step:
+    """One token for each row of the batch, and what it was chosen from."""
 
-    temperature 0 takes the highest score (greedy). The rules follow each other: temperature, top_k, top_p.
-    One uniform number is drawn for each token and row, from `seed`.
+    ids: np.ndarray  # (B,) the chosen tokens
+    logits: np.ndarray  # (B, V) the model's scores, before any rule
 
-    ids (B, T) integers  ->  ids (B, T + max_new_tokens) integers
+    def log_probs(self):
+        """The log-probability that the model, before any rule, gave to each chosen token: (B,)."""
+        return log_softmax(self.logits)[np.arange(len(self.ids)), self.ids]
+
+
+def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, min_p=None,
+             repetition_penalty=1.0, seed=0, num_samples=1, eos_token_id=None, use_cache=True,
+             return_log_probs=False):  # fmt: skip
+    """ids with up to max_new_tokens more: all of them, unless every row has come to its eos_token_id before.
+
+    num_samples: rows for each prompt, drawn apart. return_log_probs: give also the log-probabilities that the model,
+    before any rule, had for the new tokens.
+
+    ids (B, T) integers  ->  ids (B · num_samples, T + N) integers, log_probs (B · num_samples, N) float64
     """
-    _check(max_new_tokens, temperature, top_k, top_p, seed)
-    ids = to_numpy((ids if isinstance(ids, Tensor) else Tensor(ids)).data)
-    if ids.size and ids.dtype.kind not in "iu":
-        raise TypeError(f"generate: ids must be integers, not {ids.dtype}")
-    rows = np.atleast_2d(ids).astype(np.int64)
-    if rows.size == 0:
-        raise ValueError("generate: the prompt is empty; give at least one token")
-    place = backend_of(next(model.parameters()).data)
-    rng = np.random.default_rng(seed)
-    with model.evaluating():
-        for _ in range(max_new_tokens):
-            logits = model(to(rows[:, -model.block_size :], place))
-            last = to_numpy(logits.data)[:, -1].astype(np.float64)  # (B, V)
-            draws = rng.random(len(rows))
-            chosen = [next_token(row, u, temperature, top_k, top_p) for row, u in zip(last, draws)]
-            rows = np.concatenate((rows, np.array(chosen)[:, None]), axis=1)
-    return Tensor(rows.reshape(*ids.shape[:-1], -1))
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be 1 or more, not {num_samples}")
+    rules = Rules(repetition_penalty, temperature, top_k, top_p, min_p)
+    ids = as_array(ids)
+    rows = as_rows(ids).repeat(num_samples, axis=0)
+    steps = stream(model, rows, max_new_tokens, rules, seed=seed, eos_token_id=eos_token_id, use_cache=use_cache)
+    log_probs = []
+    for step in steps:
+        rows = np.concatenate((rows, step.ids[:, None]), axis=1)
+        if return_log_probs:
+            log_probs.append(step.log_probs())
+    shape = (-1,) if ids.ndim < 2 and num_samples == 1 else (len(rows), -1)
+    if return_log_probs:
+        return Tensor(rows.reshape(shape)), Tensor(np.array(log_probs).T.reshape(shape))
+    return Tensor(rows.reshape(shape))
 
 
-def next_token(logits, u, temperature, top_k, top_p):
-    """The id chosen from one row of logits (V,); u in [0, 1) decides where chance does."""
-    if not np.isfinite(logits).all():
-        raise ValueError("generate: the model's scores are not finite numbers; its training diverged")
-    if temperature == 0:
-        return int(logits.argmax())
-    logits = sampling.temperature(logits, temperature)
-    if top_k is not None:
-        logits = sampling.top_k(logits, top_k)
-    if top_p is not None:
-        logits = sampling.top_p(logits, top_p)
-    return sampling.sample(logits, u)
+def stream(model, ids, max_new_tokens, rules=Rules(), *, seed=0, eos_token_id=None, use_cache=True):
+    """A Step for each new token, as soon as it is chosen. The model runs in evaluation mode, without a graph.
 
+    It sees the last `block_size` tokens. One uniform number is drawn for each token and row, from `seed`. A row that
+    has come to eos_token_id goes on with nothing else, and the stream ends when all have.
 
-def _check(max_new_tokens, temperature, top_k, top_p, seed):
-    if max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens must be 0 or more, not {max_new_tokens}")
+    ids (B, T) integers
+    """
+    rows = check_prompt(model, ids, max_new_tokens)
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, not {seed}")
-    if not (temperature >= 0 and math.isfinite(temperature)):
-        raise ValueError(f"temperature must be 0 (greedy) or a positive number, not {temperature}")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be 1 or more, not {top_k}")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must be above 0 and at most 1, not {top_p}")
+    return _steps(model, rows, max_new_tokens, rules, np.random.default_rng(seed), eos_token_id, use_cache)
+
+
+def _steps(model, rows, max_new_tokens, rules, rng, eos_token_id, use_cache):
+    cache = model.new_cache(len(rows), rows.shape[1] + max_new_tokens) if use_cache else NoCache(model)
+    ended, eos = np.zeros(len(rows), bool), -1 if eos_token_id is None else eos_token_id
+    for _ in range(max_new_tokens):
+        logits = scores(cache, rows)
+        draws = rng.random(len(rows))
+        chosen = np.array([rules.choose(*row) for row in zip(logits, rows, draws)])
+        chosen[ended] = eos
+        ended |= chosen == eos
+        yield Step(chosen, logits)
+        if ended.all():
+            return
+        rows = np.concatenate((rows, chosen[:, None]), axis=1)
+
+
+def scores(cache, rows):
+    """What a cache gives for rows, in the precision that the rules compute in.
+
+    ids (B, T) integers  ->  logits (B, V) float64
+    """
+    with cache.model.evaluating():  # for one step: whoever takes the steps may train in between
+        logits = cache(rows)
+    if not np.isfinite(logits).all():
+        raise ValueError("generate: the model's scores are not finite numbers; its training diverged")
+    return logits.astype(np.float64)
+
+
+def check_prompt(model, ids, max_new_tokens):
+    """The prompt as rows; a warning where it is longer than the model can look back."""
+    if max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens must be 0 or more, not {max_new_tokens}")
+    rows = as_rows(ids)
+    if rows.shape[1] > model.block_size:
+        warnings.warn(f"the prompt has {rows.shape[1]:,} tokens; the model sees the last {model.block_size:,} of them "
+                      "(its block_size)", stacklevel=3)  # fmt: skip
+    return rows
+
+
+def as_rows(ids):
+    """A prompt, or several of one length, as an int64 array (B, T) of the host."""
+    ids = as_array(ids)
+    if ids.size == 0:
+        raise ValueError("generate: the prompt is empty; give at least one token")
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"generate: ids must be integers, not {ids.dtype}")
+    return np.atleast_2d(to_numpy(ids)).astype(np.int64)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from .. import nn
+from ..generation.cache import KVCache
 from ..methods import Tensor
 from ..random import draw_from
 from . import pretrained
@@ -75,6 +76,9 @@ class GPT(LanguageModel):
             x = block(x)
         x = self.ln_f(x)
         return self.lm_head(x)  # (B, T, V)
+
+    def new_cache(self, batch_size, length):
+        return KVCache(self, batch_size, length)
 
     def save_pretrained(self, directory):
         """Write config.json and model.safetensors, in Hugging Face's form."""

@@ -1,6 +1,7 @@
 """What every model here is: ids in, scores of the next token out."""
 
 from .. import nn, ops
+from ..generation.cache import NoCache
 from ..generation.generate import generate
 from ..methods import Tensor
 
@@ -19,9 +20,16 @@ class LanguageModel(nn.Module):
             raise ValueError(f"loss: targets {targets.shape} must have the shape of the ids, {logits.shape[:-1]}")
         return ops.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
 
-    def generate(self, ids, max_new_tokens=100, temperature=1.0, top_k=None, top_p=None, seed=0):
+    def generate(self, ids, max_new_tokens=100, temperature=1.0, top_k=None, top_p=None, seed=0, **options):
         """The ids (T,) or (B, T) with max_new_tokens more, drawn one after the other; temperature 0 is greedy.
+
+        options: those of `tinyllm.generation.generate`.
 
         ids (B, T) integers  ->  ids (B, T + max_new_tokens) integers
         """
-        return generate(self, ids, max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        rules = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        return generate(self, ids, max_new_tokens, **rules, seed=seed, **options)
+
+    def new_cache(self, batch_size, length):
+        """What gives `generate` its scores, for batch_size sequences of up to `length` tokens."""
+        return NoCache(self)
