@@ -1,5 +1,6 @@
-"""Files that are either whole or not there: written aside, synced, renamed."""
+"""Files that are either whole or not there: written aside, synced, renamed. And JSON, read with care."""
 
+import json
 import os
 from pathlib import Path
 
@@ -34,3 +35,33 @@ def sync(path):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_json(path, limit=10_000_000):
+    """What a JSON file of at most `limit` bytes holds."""
+    path = Path(path)
+    with open(path, "rb") as file:
+        raw = file.read(limit + 1)
+    if len(raw) > limit:
+        raise ValueError(f"{path} is larger than {limit:,} bytes; what it should hold is much smaller")
+    try:
+        return parse_json(raw)
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+
+
+def parse_json(raw):
+    """The value of some bytes of JSON, in which no key may stand twice. Whatever else they are is a ValueError."""
+    try:
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _without_duplicates(pairs):
+    entries = {}
+    for name, value in pairs:
+        if name in entries:
+            raise ValueError(f"{name[:100]!r} stands there twice")
+        entries[name] = value
+    return entries

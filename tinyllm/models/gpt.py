@@ -10,6 +10,7 @@ from ..random import draw_from
 from . import pretrained
 from .language_model import LanguageModel
 from .sizes import parameter_count
+from .weights import WEIGHTS, read_weights
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class GPT(LanguageModel):
 
     def __init__(self, config, seed=0, dtype="float32"):
         self.config = config
+        self.generation_config = {}  # what Hugging Face's generation_config.json says: eos_token_id and the like
         V, C = config.vocab_size, config.n_embd
         # each block adds to x twice: smaller steps, so that the sum of 2·n_layer of them does not grow with depth
         std = 0.02 / math.sqrt(2 * config.n_layer)
@@ -85,17 +87,32 @@ class GPT(LanguageModel):
         pretrained.save(self, directory)
 
     @classmethod
-    def from_pretrained(cls, directory, weights=pretrained.WEIGHTS):
-        """The model that `save_pretrained` wrote; weights: another file of that folder, as best.safetensors."""
-        config, arrays = pretrained.load(directory, weights)
-        held = sum(array.size for array in arrays.values())
-        dtypes = {str(array.dtype) for array in arrays.values()}
+    def from_pretrained(cls, directory, weights=WEIGHTS):
+        """The model of a Hugging Face folder, in evaluation mode; weights: another file of it, as best.safetensors.
+
+        float32 and float64 weights are views of the file: they are read when they are used, and take no memory twice.
+        """
+        fields, generation_config = pretrained.read_config(directory)
         try:
-            config = GPTConfig(**config)
-            if parameter_count(config) > 10 * held:  # too many to make them first and compare them then
-                raise ValueError(f"a model of {parameter_count(config):,} parameters, and {held:,} numbers")
-            model = cls(config, dtype="float64" if dtypes == {"float64"} else "float32")
-            model.load_state_dict(arrays)
-        except (ValueError, TypeError) as error:
+            config = GPTConfig(**fields)
+        except ValueError as error:
+            raise ValueError(f"{directory}: config.json: {error}") from error
+        arrays = read_weights(directory, weights, tied=config.tie_weights)
+        try:
+            check_size(config, arrays)
+            dtypes = {str(array.dtype) for array in arrays.values()}
+            with nn.init.skipped():
+                model = cls(config, dtype="float64" if dtypes == {"float64"} else "float32")
+            model.load_state_dict(arrays, assign=True)
+        except ValueError as error:
             raise ValueError(f"{directory}: config.json and {weights} do not fit: {error}") from error
-        return model
+        model.generation_config = generation_config
+        return model.eval()
+
+
+def check_size(config, arrays):
+    """Raise where a configuration asks for far more than the arrays: too much to make it first and compare it then."""
+    held, asked = sum(array.size for array in arrays.values()), parameter_count(config)
+    if asked > 10 * held or config.n_layer > len(arrays):
+        raise ValueError(f"a model of {config.n_layer:,} layers and {asked:,} parameters, and {len(arrays):,} arrays "
+                         f"of {held:,} numbers")

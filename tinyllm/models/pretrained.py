@@ -3,39 +3,50 @@
 import json
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from safetensors.numpy import save as serialize
 
 from ..backend import to_numpy
-from ..files import replace_file, replace_text
+from ..files import read_json, replace_file, replace_text
+from .weights import WEIGHTS
 
-WEIGHTS = "model.safetensors"
-
-# our name -> Hugging Face's; the three without one there are kept under ours
+# our name -> Hugging Face's, and what it is where the file does not say; it has no bias and qkv_bias, they are ours
 NAMES = {
-    "vocab_size": "vocab_size",
-    "block_size": "n_positions",
-    "n_layer": "n_layer",
-    "n_head": "n_head",
-    "n_embd": "n_embd",
-    "dropout": "resid_pdrop",
-    "tie_weights": "tie_word_embeddings",
-    "bias": "bias",
-    "qkv_bias": "qkv_bias",
+    "vocab_size": ("vocab_size",),
+    "block_size": ("n_positions",),
+    "n_layer": ("n_layer",),
+    "n_head": ("n_head",),
+    "n_embd": ("n_embd",),
+    "dropout": ("resid_pdrop", 0.1),  # ours is one for all; embd_pdrop and attn_pdrop are mostly the same
+    "tie_weights": ("tie_word_embeddings", True),
+    "bias": ("bias", True),
+    "qkv_bias": ("qkv_bias", None),
 }
 
-FIXED = {"model_type": "gpt2", "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5}  # what our GPT computes
+FIXED = {  # what our GPT computes; the first is what we write
+    "model_type": ("gpt2",),
+    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+    "layer_norm_epsilon": (1e-5,),
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "add_cross_attention": (False,),
+}
+SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def save(model, directory):
-    """Write config.json and model.safetensors; a folder that is there keeps its other files."""
+    """Write config.json, model.safetensors and, where the model has one, generation_config.json.
+
+    A folder that is there keeps its other files.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    config = {theirs: getattr(model.config, ours) for ours, theirs in NAMES.items()}
+    config = {names[0]: getattr(model.config, ours) for ours, names in NAMES.items()}
     config |= {"embd_pdrop": model.config.dropout, "attn_pdrop": model.config.dropout}
-    config |= {"architectures": ["GPT2LMHeadModel"], **FIXED}
+    config |= {"architectures": ["GPT2LMHeadModel"], **{name: values[0] for name, values in FIXED.items()}}
+    config |= {name: model.generation_config[name] for name in SPECIAL if name in model.generation_config}
     replace_text(directory / "config.json", json.dumps(config, indent=2) + "\n")
+    if model.generation_config:
+        replace_text(directory / "generation_config.json", json.dumps(model.generation_config, indent=2) + "\n")
     save_arrays(directory / WEIGHTS, model.state_dict(), {"format": "pt"})
 
 
@@ -45,26 +56,26 @@ def save_arrays(path, arrays, metadata):
     replace_file(path, lambda aside: aside.write_bytes(content))
 
 
-def load(directory, weights=WEIGHTS):
-    """What `save` wrote: the fields of a GPTConfig, and the arrays of the file `weights`."""
-    directory = Path(directory)
-    try:
-        found = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{directory / 'config.json'} is not JSON: {error}") from error
-    if not isinstance(found, dict) or not set(NAMES.values()) <= set(found):
-        missing = sorted(set(NAMES.values()) - set(found)) if isinstance(found, dict) else NAMES.values()
-        raise ValueError(f"{directory / 'config.json'} is not the configuration of a GPT: no {', '.join(missing)}")
-    for name, value in FIXED.items():
-        if found.get(name, value) != value:
-            raise ValueError(f"{directory / 'config.json'}: {name} is {found[name]!r}; this GPT has {value!r} alone")
-    return {ours: found[theirs] for ours, theirs in NAMES.items()}, load_arrays(directory / weights)
+def read_config(directory):
+    """The fields of a GPTConfig, and what the folder says about generating: {"eos_token_id": 50256, …}"""
+    path = Path(directory, "config.json")
+    found = read_json(path)
+    required = [names[0] for names in NAMES.values() if len(names) == 1]
+    missing = [name for name in required if not isinstance(found, dict) or name not in found]
+    if missing:
+        raise ValueError(f"{path} is not the configuration of a GPT: no {', '.join(missing)}")
+    for name, values in FIXED.items():
+        if found.get(name, values[0]) not in values:
+            raise ValueError(f"{path}: {name} is {str(found[name])[:80]!r}; this GPT has {values[0]!r} alone")
+    inner, C = found.get("n_inner"), found["n_embd"]
+    if inner is not None and isinstance(C, int) and inner != 4 * C:
+        raise ValueError(f"{path}: n_inner is {str(inner)[:80]}; this GPT has 4 · n_embd alone")
+    return {ours: found.get(*names) for ours, names in NAMES.items()}, _generation_config(path, found)
 
 
-def load_arrays(path):
-    """{name: array} of a safetensors file, which must be whole."""
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} cannot be read ({error}): it was cut short or changed; take another checkpoint, or "
-                         "train it again") from error
+def _generation_config(path, config):
+    path = path.with_name("generation_config.json")
+    found = read_json(path) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must be a table of options, not {str(found)[:80]}")
+    return {name: config[name] for name in SPECIAL if config.get(name) is not None} | found

@@ -127,8 +127,11 @@ class Module:
         """{path: a copy of the array} of every parameter."""
         return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
 
-    def load_state_dict(self, state_dict):
-        """Set every parameter from {path: array or tensor}; names or shapes that do not fit are listed, none is set."""
+    def load_state_dict(self, state_dict, assign=False):
+        """Set every parameter from {path: array or tensor}; names or shapes that do not fit are listed, none is set.
+
+        assign: take the arrays themselves where they have the dtype of the parameter, and no copies.
+        """
         parameters = dict(self.named_parameters())
         arrays = {name: v.data if isinstance(v, Tensor) else v for name, v in state_dict.items()}
         arrays = {name: v if backend.is_array(v) else np.asarray(v) for name, v in arrays.items()}
@@ -140,10 +143,11 @@ class Module:
             if name in arrays and arrays[name].shape != p.shape
         ]
         if problems:
-            raise ValueError(f"the weights do not fit {type(self).__name__}: " + "; ".join(problems))
+            more = [f"and {len(problems) - 50} more"] if len(problems) > 50 else []
+            raise ValueError(f"the weights do not fit {type(self).__name__}: " + "; ".join(problems[:50] + more))
         for name, parameter in parameters.items():
             array = backend.to(arrays[name], backend.backend_of(parameter.data))
-            parameter.data = array.astype(parameter.dtype)  # a copy
+            parameter.data = array.astype(parameter.dtype, copy=not assign)
 
     # what it looks like
 

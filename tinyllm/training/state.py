@@ -14,7 +14,8 @@ from safetensors import safe_open
 from ..backend import backend_of, to, to_numpy
 from ..files import replace_text
 from ..models import GPT
-from ..models.pretrained import load_arrays, save_arrays
+from ..models.pretrained import save_arrays
+from ..models.tensor_file import read_tensors
 from ..optim import AdamW
 from ..tokenizers import CharTokenizer
 
@@ -69,7 +70,7 @@ class TrainState:
 
     def load(self, path):
         """Take over what `save` wrote, and give its header. Nothing is taken from a file that does not fit."""
-        arrays, facts = load_arrays(path), read_facts(path)
+        arrays, facts = read_tensors(path), read_facts(path)
         if digest(arrays) != facts["arrays_sha256"]:
             raise ValueError(f"{path} was changed after it was written: the sha256 of its arrays is not "
                              f"{facts['arrays_sha256']}; take another checkpoint, or train it again")
