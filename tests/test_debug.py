@@ -107,7 +107,7 @@ def test_a_sum_of_gradients_that_overflows():
         big = np.float32(2e38)
         (x * big + x * big).sum().backward()
 
-    message = "the gradient of x, summed up with its share number 2, from multiply_backward: 2 infinite of 2 numbers"
+    message = "the gradient of a, summed up with its share number 2, from multiply_backward: 2 infinite of 2 numbers"
     assert message in str(stopped(run))
 
 

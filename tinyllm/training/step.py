@@ -5,9 +5,9 @@ import time
 
 from ..backend import to
 from ..data import random_batch
+from ..debug import first_non_finite
 from ..optim import clip_grad_norm, warmup_cosine
 from ..random import dropout_step
-from ..debug import first_non_finite
 from .progress import Progress
 from .state import Diverged
 

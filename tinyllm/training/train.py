@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
 
+from ..debug import first_non_finite
 from .build import initial_state
 from .config import SAMPLING
-from ..debug import first_non_finite
 from .evaluate import evaluate
 from .run import Run
 from .state import Diverged
