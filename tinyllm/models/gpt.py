@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from .. import nn
 from ..generation.cache import KVCache
@@ -10,7 +11,7 @@ from ..random import draw_from
 from . import pretrained
 from .language_model import LanguageModel
 from .sizes import parameter_count
-from .weights import WEIGHTS, read_weights
+from .weights import WEIGHTS, read_weights, refuse_pickle
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class GPT(LanguageModel):
 
         float32 and float64 weights are views of the file: they are read when they are used, and take no memory twice.
         """
+        refuse_pickle(Path(directory))
         fields, generation_config = pretrained.read_config(directory)
         try:
             config = GPTConfig(**fields)

@@ -36,11 +36,15 @@ def read_weights(directory, weights=WEIGHTS, tied=False):
 
 def _read_files(directory, weights):
     """(path, its {name: array}) of each file that holds a part of the model."""
+    refuse_pickle(directory / weights)
     if (directory / weights).is_file():
         yield directory / weights, read_tensors(directory / weights)
         return
     if weights != WEIGHTS or not (directory / INDEX).is_file():
-        raise _nothing_there(directory, weights)
+        for path in sorted(directory.glob("*")):
+            refuse_pickle(path)
+        raise FileNotFoundError(f"{directory / weights}: no such file; give a folder with config.json and {WEIGHTS}, "
+                                "as save_pretrained writes it")
     for file, expected in _read_index(directory / INDEX).items():
         held = read_tensors(directory / file)
         if odd := sorted(expected ^ set(held)):
@@ -74,17 +78,12 @@ def _check_numbers(path, name, array):
                          "changed. Take another checkpoint")
 
 
-def _nothing_there(directory, weights):
-    """The error for a folder without a file that can be read."""
-    pickles = [directory] if directory.is_file() else sorted(directory.glob("*"))
-    pickles = [path for path in pickles if path.suffix in PICKLES and path.is_file()]
-    if not pickles:
-        return FileNotFoundError(f"{directory / weights}: no such file; give a folder with config.json and {WEIGHTS}, "
-                                 "as save_pretrained writes it")
-    name = pickles[0].name
-    return ValueError(
-        f"{pickles[0]} is a pickle: to read it is to run whatever program its author put into it, so tinyllm reads "
-        "none. If you trust it, convert it once, where torch is installed:\n"
-        'python -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in '
-        f"torch.load('{name}', map_location='cpu', weights_only=True).items()}}, '{WEIGHTS}')\""
-    )
+def refuse_pickle(path):
+    """Raise where a path is that of a pickle. Nothing is ever unpickled."""
+    if path.suffix in PICKLES and path.is_file():
+        raise ValueError(
+            f"{path} is a pickle: to read it is to run whatever program its author put into it, so tinyllm reads none. "
+            "If you trust it, convert it once, where torch is installed:\n"
+            'python -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in '
+            f"torch.load('{path.name}', map_location='cpu', weights_only=True).items()}}, '{WEIGHTS}')\""
+        )
