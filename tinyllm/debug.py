@@ -108,9 +108,9 @@ class _Watch(Observer):
         self.trace.gradients_clipped(norm, max_norm, scale)
         self.look(norm, "the length of all gradients together, though each number of them is finite")
 
-    def parameter_updated(self, parameter, before, state):
+    def parameter_updated(self, parameter, before, state, options):
         self.over = True
-        self.trace.parameter_updated(parameter, before, state)
+        self.trace.parameter_updated(parameter, before, state, options)
         name = self.trace.steps[-1].value.name
         for kind, array in {"": parameter.data, **state}.items():
             self.look(array, f"{kind} of the weight {name} after its update" if kind else f"the weight {name} after "

@@ -30,8 +30,11 @@ class Observer:
     def gradients_clipped(self, norm, max_norm, scale):
         """All gradients, whose joint length was `norm`, were multiplied by `scale`."""
 
-    def parameter_updated(self, parameter, before, state):
-        """An optimizer step moved `parameter.data` away from `before`; `state` is what it remembers of it."""
+    def parameter_updated(self, parameter, before, state, options):
+        """An optimizer step moved `parameter.data` away from `before`.
+
+        `state` is what the optimizer remembers of it, `options` those of its group: lr, weight_decay, …
+        """
 
 
 @dataclass(frozen=True)

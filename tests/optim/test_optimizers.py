@@ -224,8 +224,8 @@ class Log(Observer):
     def __init__(self):
         self.updates, self.clips = [], []
 
-    def parameter_updated(self, parameter, before, state):
-        self.updates.append((parameter, before, parameter.data, state))
+    def parameter_updated(self, parameter, before, state, options):
+        self.updates.append((parameter, before, parameter.data, state, options))
 
     def gradients_clipped(self, norm, max_norm, scale):
         self.clips.append((float(norm), max_norm, float(scale)))
@@ -241,8 +241,9 @@ def test_observers_hear_every_update(make):
         optimizer.step()
     optimizer.step()
     assert [update[0] for update in log.updates] == [p, q]
-    for (parameter, before, after, state), array in zip(log.updates, old):
+    for (parameter, before, after, state, options), array in zip(log.updates, old):
         assert before is array and state is optimizer.state[parameter]
+        assert options == {name: x for name, x in optimizer.param_groups[0].items() if name != "params"}
         assert (after < before).all()
 
 

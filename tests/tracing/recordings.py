@@ -10,8 +10,6 @@ from tinyllm.tracing import trace
 
 OPS = tinyllm_ops()
 
-OPTIONS = {"lr": 1e-2, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2}
-
 
 def record(tokens="to be or not to be", n_layer=2, n_head=2, n_embd=16, dropout=0.0, **config):
     """The recording of a step on a text (or a list of tokens), and the gradients as the backward left them."""
@@ -19,7 +17,7 @@ def record(tokens="to be or not to be", n_layer=2, n_head=2, n_embd=16, dropout=
     ids = np.array([[vocabulary.index(token) for token in tokens]])[:, :17]
     sizes = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd, "dropout": dropout}
     model = GPT(GPTConfig(vocab_size=len(vocabulary), block_size=16, **sizes, **config), seed=0)
-    optimizer = AdamW(model.parameters(), **OPTIONS)
+    optimizer = AdamW(model.parameters(), lr=1e-2)
     with trace() as recording:
         model.loss(ids[:, :-1], ids[:, 1:]).backward()
         gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
@@ -27,7 +25,7 @@ def record(tokens="to be or not to be", n_layer=2, n_head=2, n_embd=16, dropout=
         optimizer.step()
     texts = [vocabulary[i] for i in ids[0]]
     recording.text = {"tokens": texts[:-1], "targets": texts[1:]}
-    recording.meta |= {"optimizer": OPTIONS, "loss_after": float(model.loss(ids[:, :-1], ids[:, 1:]).data)}
+    recording.meta |= {"loss_after": float(model.loss(ids[:, :-1], ids[:, 1:]).data)}
     return recording, gradients
 
 

@@ -408,9 +408,10 @@ def test_a_disk_that_is_full_is_one_message(whole, size, last):
     if last:
         assert f"the checkpoint of step {last} is whole" in said
         tinyllm_here(home, "train", "--resume", name)
-        assert contents(home / name) == expected
     else:
         assert f"there is no checkpoint in {name} yet" in said
+        tinyllm_here(home, *COMMAND, f"--out-dir={name}")
+    assert contents(home / name) == expected
 
 
 if __name__ == "__main__":

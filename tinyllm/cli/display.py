@@ -29,17 +29,20 @@ def display_for(config, first_step, *, quiet, json):
 
 
 class Silent:
-    """Says nothing, and what a display is: a context, called with the Progress of each step."""
+    """Says nothing, and what a display is: a context that begins once the run does, and hears each Progress."""
 
     talks = False  # whether there is room for anything but progress
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *error):
+    def begin(self):
         pass
 
     def __call__(self, progress):
+        pass
+
+    def __exit__(self, *error):
         pass
 
     def stopping(self):
@@ -84,9 +87,8 @@ class Picture(Silent):
         self.progress, self.evaluations, self.losses, self.note = None, [], [], ""
         self.live = Live(console=console, get_renderable=self.draw, refresh_per_second=4)
 
-    def __enter__(self):
+    def begin(self):
         self.live.start()
-        return self
 
     def __exit__(self, *error):
         self.note = ""

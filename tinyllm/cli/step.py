@@ -50,7 +50,8 @@ def step(
     """
     from ..models import GPT, GPTConfig
     from ..tokenizers import CharTokenizer
-    from ..training.run import load_run
+    from ..training.config import TrainConfig
+    from ..training.run import load_run, read_config
     from ..training.trace import trace_step
     from .page import write_page
 
@@ -65,11 +66,12 @@ def step(
     if run:
         model, tokenizer = load_run(run)
         model.train()
+        settings = read_config(run)
     else:
         tokenizer = CharTokenizer.train(text)
         config = GPTConfig(vocab_size=tokenizer.vocab_size, block_size=len(text) - 1, **SIZES | given)
-        model = GPT(config, seed=seed)
-    recording = trace_step(model, tokenizer, text, seed)
+        model, settings = GPT(config, seed=seed), TrainConfig()
+    recording = trace_step(model, tokenizer, text, seed, settings)
     if json:
         print(recording.to_json())
     elif plain:

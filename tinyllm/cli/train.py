@@ -59,7 +59,6 @@ def train(
     import numpy as np  # now, and not for --help
 
     from ..backend import require
-    from ..training.build import initial_state
     from ..training.corpus import Corpus
     from ..training.plan import Plan, expected_seconds
     from ..training.run import STATE, quoted, refuse_if_taken
@@ -86,8 +85,6 @@ def train(
     corpus = Corpus.of(load_text(settings.data, quiet or json), settings.block_size)
     plan = Plan.of(settings, corpus.tokenizer.vocab_size)
     plan.check_memory()
-    if resume:
-        initial_state(settings, corpus).load(folder / STATE)  # what cannot go on says so before anything is printed
     watching = stopping_at_nan() if debug else nullcontext()
     with watching, np.errstate(all="ignore"):  # a training that overflows ends with one message of its own
         seconds = expected_seconds(settings, corpus, settings.max_iters - first_step)
@@ -95,10 +92,14 @@ def train(
             print_plan(plan, settings, seconds)
             return
         display = display_for(settings, first_step, quiet=quiet, json=json)
-        if display.talks:
-            print_facts(plan, settings, seconds, folder, first_step)
+
+        def begun():
+            if display.talks:
+                print_facts(plan, settings, seconds, folder, first_step)
+            display.begin()
+
         with display, Stop(display) as stop:
-            state = train(settings, corpus, folder, stop.report, stop.asked, resume=bool(resume))
+            state = train(settings, corpus, folder, stop.report, stop.asked, bool(resume), begun)
     if display.talks and state.step == settings.max_iters:
         print_summary(state, settings, stop.progress, folder)
     stop.leave(state, folder, settings.max_iters)

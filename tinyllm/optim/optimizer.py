@@ -65,7 +65,7 @@ class Optimizer:
                 before = p.data
                 p.data = self.update(p.data, p.grad.astype(p.dtype, copy=False), self.state[p], **options)
                 for observer in observers:
-                    observer.parameter_updated(p, before, self.state[p])
+                    observer.parameter_updated(p, before, self.state[p], options)
 
 
 def _plain(number):

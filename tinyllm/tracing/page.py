@@ -4,8 +4,6 @@ Whoever records may say more than the engine knows:
 - trace.text = {"tokens": ["t", "o", …], "targets": ["o", " ", …]}: the texts at each position, and under "vocab"
   {id: text} those of ids that do not occur
 - trace.meta["loss_after"]: the loss on the same tokens after the update
-- trace.meta["optimizer"]: its options, {"lr": …, "betas": …, "eps": …, "weight_decay": …}, where the steps of the
-  update do not say them
 - trace.meta["focus"] = {"step": 12, "cell": [0, 3]}: where the page opens; the cell need not be there
 """
 

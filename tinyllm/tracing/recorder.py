@@ -55,7 +55,7 @@ class Step:
     """One thing that happened. What it has besides its phase depends on that.
 
     forward: call    seed: value, after    backward: call, wrt, value, before, share, after, nth
-    clip: norm, max_norm, scale    update: value, before, after, state
+    clip: numbers    update: value, before, after, numbers
     """
 
     phase: str
@@ -141,9 +141,9 @@ class Trace(Observer):
         numbers = {"norm": float(norm), "max_norm": float(max_norm), "scale": float(scale)}
         self.steps.append(Step("clip", numbers=numbers))
 
-    def parameter_updated(self, parameter, before, state):
+    def parameter_updated(self, parameter, before, state, options):
         value = self._value(parameter, "parameter")
-        numbers = {name: self._keep(x) for name, x in state.items()}
+        numbers = {name: self._keep(x) for name, x in {**options, **state}.items()}
         after = self._keep(parameter.data)
         self.steps.append(Step("update", value=value, before=self._keep(before), after=after, numbers=numbers))
 

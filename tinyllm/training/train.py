@@ -16,11 +16,20 @@ from .step import train_step
 SAMPLE_TOKENS = 300
 
 
-def train(config, corpus, out_dir, report=lambda progress: None, should_stop=lambda: False, resume=False):
+def train(
+    config,
+    corpus,
+    out_dir,
+    report=lambda progress: None,
+    should_stop=lambda: False,
+    resume=False,
+    begun=lambda: None,
+):
     """Train a GPT on a Corpus as `config` (a TrainConfig) says, and give its TrainState.
 
-    Everything is kept in the folder out_dir (run.py says what is there), with a checkpoint at each evaluation. After
-    each step report(Progress) is called, and should_stop(): where it is true, the run ends with a checkpoint.
+    Everything is kept in the folder out_dir (run.py says what is there), with a checkpoint at each evaluation.
+    begun() is called once the folder is this run's and nothing refuses to start. After each step report(Progress) is
+    called, and should_stop(): where it is true, the run ends with a checkpoint.
     resume: go on from the checkpoint in out_dir; what comes out is what it would have been without the stop.
     """
     with threadpool_limits(config.workers), Run(out_dir) as run:
@@ -29,6 +38,7 @@ def train(config, corpus, out_dir, report=lambda progress: None, should_stop=lam
             run.resume(state, config)
         else:
             run.begin(state, config)
+        begun()
         while state.step < config.max_iters:
             progress = train_step(state, config, corpus)
             evaluated = state.step % config.eval_interval == 0 or state.step == config.max_iters

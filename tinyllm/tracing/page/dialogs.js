@@ -4,6 +4,10 @@
 function openFind(recording, onGo) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("find-dialog"));
   const input = /** @type {HTMLInputElement} */ (byId("find-input"));
+  const leave = () => {
+    input.blur(); // a browser takes the focus from a closed dialog at its next frame: keys until then would be lost
+    dialog.close();
+  };
   const show = () => {
     const found = matches(recording, input.value).slice(0, 40);
     byId("found").replaceChildren(
@@ -15,7 +19,7 @@ function openFind(recording, onGo) {
             "button",
             {
               type: "button",
-              onclick: () => (dialog.close(), onGo(step.index)),
+              onclick: () => (leave(), onGo(step.index)),
             },
             `${step.index}  ${titleOf(step)}`,
             element("small", {}, `${PHASES[step.phase]} · ${subtitleOf(recording, step)}`),
