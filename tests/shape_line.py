@@ -1,30 +1,15 @@
-"""The shape line of a docstring, `x (..., C)  weight (C,)  ->  y (..., C)`, held against real arrays.
-
-A capital stands for one length throughout the line, `3C` for three times it, a digit for itself, and `...` for axes
-that broadcast against each other. After the brackets may stand what the array holds: integers, bool.
-"""
-
-import re
+"""The shape line of an op's docstring, held against the arrays that it takes and makes."""
 
 import numpy as np
 
-ARRAY = re.compile(r"(\w+) \(([^)]*)\)(?: (integers|bool|uint64))?")
-
-
-def parse(docstring):
-    """[(name, axes, kind)] of what goes in, and of what comes out."""
-    lines = [line.strip() for line in docstring.splitlines() if "  ->  " in line]
-    assert len(lines) == 1, f"one shape line is needed, found {lines} in {docstring!r}"
-    sides = [
-        [(name, [a.strip() for a in axes.split(",") if a.strip()], kind) for name, axes, kind in ARRAY.findall(side)]
-        for side in lines[0].split("->")
-    ]
-    assert all(sides), f"an array is missing in {lines[0]!r}"
-    return sides
+from tinyllm.checking.shape_line import AXIS, shape_line
 
 
 def fit(axes, shape, known):
-    """Whether `shape` is what `axes` say, where `known` says what the names stand for; it learns the new ones."""
+    """The axes of `shape` that `...` stands for; None where it is not what `axes` say.
+
+    `known` says what the capitals stand for; it learns the new ones.
+    """
     if "..." in axes:
         front, back = axes.index("..."), len(axes) - axes.index("...") - 1
         if len(shape) < front + back:
@@ -36,7 +21,7 @@ def fit(axes, shape, known):
     if len(axes) != len(shape):
         return None
     for axis, n in zip(axes, shape):
-        factor, letter = re.fullmatch(r"(\d*)([A-Z]?)", axis).groups()
+        factor, letter = AXIS.fullmatch(axis).groups()
         factor = int(factor or 1)
         if n != factor * (known.setdefault(letter, n // factor) if letter else 1):
             return None
@@ -44,20 +29,20 @@ def fit(axes, shape, known):
 
 
 def check_shape_line(op, case):
-    inputs, outputs = parse(op.__doc__)
-    assert [name for name, _, _ in inputs] == list(op.names), f"{op}: its shape line names {inputs}"
+    inputs, (made,) = shape_line(op.__doc__)
+    assert [array.name for array in inputs] == list(op.names), f"{op}: its shape line names {inputs}"
     y = np.asarray(op.forward(*case.inputs, **case.options)[0])
     known, dots = {}, ()
-    for (name, axes, kind), x in zip(inputs * len(case.inputs) if op.variadic else inputs, case.inputs):
+    for array, x in zip(inputs * len(case.inputs) if op.variadic else inputs, case.inputs):
         if x is None:
             continue
-        middle = fit(axes, x.shape, {} if op.variadic else known)
-        assert middle is not None, f"{op}: {name} is {x.shape}, its docstring says ({', '.join(axes)})"
+        middle = fit(array.axes, x.shape, {} if op.variadic else known)
+        assert middle is not None, f"{op}: {array.name} is {x.shape}, its docstring says {array.brackets()}"
         dots = np.broadcast_shapes(dots, middle)
-        assert {"i": "integers", "b": "bool", "f": ""}[x.dtype.kind] == kind, f"{op}: {name} holds {x.dtype}"
-    ((name, axes, _),) = outputs
-    fits = fit(axes, y.shape, known) == (dots if "..." in axes else ())
-    assert fits, f"{op}: {name} is {y.shape}, its docstring says ({', '.join(axes)})"
+        kinds = {"i": ("integers",), "b": ("bool",), "f": ("", "positive", "probabilities")}[x.dtype.kind]
+        assert array.kind in kinds, f"{op}: {array.name} holds {x.dtype}, its docstring says {array.brackets()}"
+    fits = fit(made.axes, y.shape, known) == (dots if "..." in made.axes else ())
+    assert fits, f"{op}: {made.name} is {y.shape}, its docstring says {made.brackets()}"
 
 
 def _last_axis(case):
