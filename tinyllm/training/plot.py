@@ -1,6 +1,5 @@
 """The loss curve as a picture, where matplotlib is installed."""
 
-
 from ..files import replace_file
 
 
