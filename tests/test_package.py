@@ -39,7 +39,7 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "debug": f"{ENGINE} nn tracing",
     "training": f"{BELOW_MODELS} debug files optim tokenizers data models tracing __init__",
     "checking": f"{ENGINE} ops gradcheck",
-    "exercises": f"{ENGINE} ops checking",
+    "exercises": f"{ENGINE} ops methods checking tracing",
     "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models tracing debug training __init__",
     "__main__": "cli",
 }

@@ -1,4 +1,10 @@
-"""`tinyllm exercise`: the list, the file, the grades, the exit code."""
+"""`tinyllm exercise`: the list, the file, the grades, the exit code, and the page of what is wrong."""
+
+import re
+import shutil
+import tempfile
+import webbrowser
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +18,7 @@ STUB = '    raise NotImplementedError("write the backward")\n'
 def exercise(tmp_path, monkeypatch, capsys):
     """Run the command in an empty folder: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def run(*arguments):
         code = 0
@@ -95,6 +102,67 @@ def test_an_exception_shows_the_users_line_alone(attempt):
 def test_what_the_file_prints_does_not_mix_with_the_grade(attempt):
     code, out, err = attempt("exp", "print(dy)\nreturn dy * y")
     assert code == 0 and out.count("\n") == 2 and err
+
+
+WRONG = {  # op: (a backward, its first wrong gradient)
+    "exp": ("dx = dy * y\nreturn dx * dx", "dx"),
+    "subtract": ("return unbroadcast(dy, a_shape), unbroadcast(dy, b_shape)", "db"),
+    "softmax": ("return p * dy", "dx"),
+    "layer_norm": ("axes = tuple(range(dy.ndim - 1))\nreturn dy * rstd, dy.sum(axis=axes), dy.sum(axis=axes)", "dx"),
+}
+
+
+def path_in(out):
+    return Path(re.search(r"^step through it: (.+)$", out, re.MULTILINE)[1])
+
+
+def test_the_page_of_what_is_wrong_is_opened_where_somebody_sits_at_the_terminal(attempt, monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
+    assert path_in(attempt("exp", "return dy")[1]).is_file() and opened == []
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    code, out, _ = attempt("exp", "return dy")
+    assert code == 1 and opened == [path_in(out).as_uri()]
+
+
+def test_plain_shows_the_step_in_the_terminal(attempt, exercise):
+    attempt("exp", "dx = 2 * dy * y\nreturn dx")
+    code, out, _ = exercise("--check", "exercise_exp.py", "--plain")
+    assert code == 1 and "step through it" not in out
+    assert "dx = your_exp_backward(dy" in out and "dx = 2 * dy * y" in out and "seed" not in out
+
+
+def test_what_the_engine_refuses_has_no_page(attempt):
+    code, out, err = attempt("exp", "return dy.sum()")
+    assert code == 1 and "step through it" not in out and err == ""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("no Chromium is installed")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield launched
+        launched.close()
+
+
+@pytest.mark.parametrize("op", WRONG)
+def test_the_page_opens_at_the_first_wrong_step(op, attempt, browser):
+    body, gradient = WRONG[op]
+    _, out, _ = attempt(op, body)
+    tab, complaints = browser.new_page(), []
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(path_in(out).as_uri())
+    assert tab.inner_text("#title") == f"{gradient} = share from your_{op}"
+    [shown, wrong] = [re.search(r"step:? (\d+)", tab.inner_text(box))[1] for box in ("#counter", "#wrong")]
+    assert shown == wrong and "wrong" in tab.get_attribute("#checks li:first-child", "class")
+    cell = re.search(r"first wrong entry: \w+\[([\d, ]+)\]", out)[1].replace(" ", "")
+    tab.wait_for_function(f"location.hash === '#step={shown}&cell={cell}'")
+    assert complaints == []
+    tab.close()
 
 
 OWN = """

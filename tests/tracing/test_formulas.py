@@ -1,10 +1,13 @@
 """Every op has its formulas, every gradient its formula and its reason, and all of them can be drawn."""
 
+import numpy as np
 import pytest
 
 import tinyllm.ops  # noqa: F401  fills OPS
+from tinyllm import Tensor
+from tinyllm.autograd import Op
 from tinyllm.checking import tinyllm_ops
-from tinyllm.tracing import formulas
+from tinyllm.tracing import formulas, trace
 
 OPS = tinyllm_ops()
 
@@ -57,3 +60,19 @@ def test_names_fill_the_slots():
 def test_steps_that_are_no_ops_have_formulas_too():
     for tex, why in (formulas.SEED, formulas.CLIP, formulas.LOSS_AFTER, *formulas.UPDATES.values()):
         assert "merror" not in formulas.mathml(tex) and why.endswith(".")
+
+
+def test_an_op_that_is_not_tinyllms_has_the_names_of_its_arrays():
+    def cube_forward(x, weight=None):
+        return x * x * x, (x,)
+
+    def cube_backward(dy, x):
+        return 3 * x * x * dy, None
+
+    cube = Op(cube_forward, cube_backward, ())
+    formula = formulas.formula_of(cube)
+    assert formula.forward == r"<y> = \operatorname{cube}(<x>, <weight>)"
+    assert formula.backward["weight"] == (r"<dweight> = \operatorname{cube}'(<dy>, \ldots)", "")
+    with trace() as recording:
+        cube(Tensor(np.ones(2), requires_grad=True)).sum().backward()
+    assert "cube" in recording.to_html()

@@ -17,6 +17,7 @@ def exercise(
     out: Path | None = None,
     force: Switch = False,
     check: Path | None = None,
+    plain: Switch = False,
 ):
     """Write the backward of an op yourself, and have it graded.
 
@@ -24,7 +25,8 @@ def exercise(
     such a file: each gradient by tinyllm's own and by finite differences. Without either, lists the ops from easy to
     hard.
 
-    --check leaves with 0 when every gradient is right, with 1 when one is wrong.
+    --check leaves with 0 when every gradient is right, with 1 when one is wrong; then it opens a page that steps
+    through the example on which it is, at the first wrong gradient.
 
     Parameters
     ----------
@@ -36,11 +38,15 @@ def exercise(
         Overwrite the file, and what was solved in it.
     check
         File to grade.
+    plain
+        Print the first wrong step in the terminal, and open no page.
     """
     if check and (op or out or force):
         raise ValueError(f"--check {check} grades that file; leave OP, --out and --force out")
+    if plain and not check:
+        raise ValueError("--plain says how --check FILE shows what is wrong")
     if check:
-        _check(check)
+        _check(check, plain)
     elif op:
         _write(op, out or Path(f"exercise_{op}.py"), force)
     elif out or force:
@@ -75,22 +81,39 @@ def _write(name, path, force):
           f"tinyllm exercise --check {shlex.quote(str(path))}")  # fmt: skip
 
 
-def _check(path):
+def _check(path, plain):
     import sys
     from contextlib import redirect_stdout
 
     from ..checking import read_ops, tinyllm_ops
-    from ..exercises import grade
+    from ..exercises import grade, record_first_wrong
 
     ops, ours = read_ops(path).ops, tinyllm_ops()
     if unknown := ", ".join(sorted(set(ops) - set(ours))):
         raise ValueError(f"{path}: {unknown} is no exercise; `tinyllm check {path}` checks an op of your own")
     with redirect_stdout(sys.stderr):  # what the user's functions print
         grades = [grade(op, ours[name], path) for name, op in ops.items()]
+        wrong = next((result for result in grades if not result.right), None)
+        recording = wrong and record_first_wrong(ops[wrong.op], wrong)
     for result in grades:
         _print_grade(result)
-    if not all(result.right for result in grades):
+    if recording:
+        _show(recording, plain)
+    if wrong:
         raise SystemExit(1)
+
+
+def _show(recording, plain):
+    """The step through the example that went wrong."""
+    import sys
+
+    from .page import write_page
+
+    if plain:
+        print()
+        recording.show()
+    else:
+        print(f"\nstep through it: {write_page(recording, opens=sys.stdout.isatty())}")
 
 
 def _print_grade(result):

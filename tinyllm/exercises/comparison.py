@@ -43,6 +43,11 @@ class Comparison:
         return ~(np.abs(self.theirs - self.ours) <= CLOSE * scale)  # nan is wrong
 
     @property
+    def first_wrong(self):
+        """The index of the first wrong entry."""
+        return tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(self.wrong_entries)))[: self.ours.ndim]
+
+    @property
     def error(self):
         """The largest difference."""
         return float(np.abs(self.theirs - self.ours).max(initial=0))

@@ -94,7 +94,7 @@ def _findings(op, wrong, comparisons):
 
 
 def _compared(op, comparison):
-    at = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(comparison.wrong_entries)))[: comparison.ours.ndim]
+    at = comparison.first_wrong
     place = comparison.name + (f"[{', '.join(map(str, at))}]" if at else "")
     by_forward, by_gradient = finite_difference(op, comparison)
     return [

@@ -77,7 +77,7 @@ def value_dict(value):
 def op_dict(op):
     return {
         "inputs": [f"{op.names[0]}[…]"] if op.variadic else list(op.names),
-        "shapes": inspect.getdoc(op.forward).rpartition("\n")[2],
+        "shapes": (inspect.getdoc(op.forward) or "").rpartition("\n")[2],
         "forward": function_dict(op.forward),
         "backward": function_dict(op.backward),
     }

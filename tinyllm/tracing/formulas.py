@@ -281,6 +281,16 @@ LOSS_AFTER = (
 )
 
 
+def formula_of(op):
+    """The Formula of an op; that of one which is not tinyllm's says which function it is."""
+    if op.__name__ in FORMULAS:
+        return FORMULAS[op.__name__]
+    inputs = ["xs"] if op.variadic else op.names
+    arrays, name = ", ".join(f"<{x}>" for x in inputs), rf"\operatorname{{{op.__name__}}}".replace("_", r"\_")
+    gradient_of = {x: rf"<d{'x' if op.variadic else x}> = {name}'(<dy>, \ldots)" for x in inputs}
+    return Formula(rf"<y> = {name}({arrays})", {x: (tex, "") for x, tex in gradient_of.items()})
+
+
 def present(tex, names):
     """The TeX with the parts in brackets `[bias| …]` kept for the inputs in `names` and left out for others."""
     return re.sub(r"\[(\w+)\|([^\]]*)\]", lambda part: part[2] if part[1] in names else "", tex)

@@ -67,20 +67,20 @@ def formulas_of(trace):
     kinds, of_call = {}, []
     for call in trace.calls:
         present = tuple(name for name, value in zip(call.op.names, call.inputs) if call.op.variadic or value)
-        of_call.append(kinds.setdefault((call.op.__name__, present), len(kinds)))
+        of_call.append(kinds.setdefault((call.op, present), len(kinds)))
     others = {"seed": formulas.SEED, "clip": formulas.CLIP, "after": formulas.LOSS_AFTER}
     for step in trace.steps:
         for name in UPDATES.keys() & step.numbers.keys():
             others["update"] = formulas.UPDATES[UPDATES[name].__name__]
     return {
         "of_call": of_call,
-        "kinds": [formula_dict(name, present) for name, present in kinds],
+        "kinds": [formula_dict(op, present) for op, present in kinds],
         "others": {phase: explained(tex, why) for phase, (tex, why) in others.items()},
     }
 
 
-def formula_dict(name, present):
-    formula = formulas.FORMULAS[name]
+def formula_dict(op, present):
+    formula = formulas.formula_of(op)
     return {
         "forward": formulas.mathml(formulas.present(formula.forward, present)),
         "backward": {x: explained(formulas.present(tex, present), why) for x, (tex, why) in formula.backward.items()},

@@ -88,6 +88,10 @@ class Trace(Observer):
         """How many shares the gradient of a value got in all."""
         return self._written.get(value, 0)
 
+    def name(self, tensor, name):
+        """Say what an input is called; else it has the name of the first op's array."""
+        self._names[tensor] = name
+
     def call_of(self, node):
         """The Call that left a Node; None where it ran before the recording began."""
         return self._by_node.get(node)

@@ -13,9 +13,12 @@ PHASE = {"forward": "bold blue", "seed": "bold magenta", "backward": "bold dark_
 
 
 def show(trace, console=None):
-    """Print the walk through a recording."""
+    """Print the walk through a recording; the step that matters alone, where one does."""
     console = console or Console(highlight=False, soft_wrap=True)
+    focus = trace.meta.get("focus")
     for i, step in enumerate(trace.steps):
+        if focus and i != focus["step"]:
+            continue
         phase = f"{i + 1}/{len(trace.steps)} {step.phase}", PHASE.get(step.phase, "bold")
         console.print(Text.assemble(phase, "  ", title(step)))
         for line in body(step):

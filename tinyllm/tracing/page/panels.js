@@ -34,11 +34,11 @@ function titleOf(step) {
 
 function subtitleOf(recording, step) {
   const { call, value } = step;
-  const scope = call ? call.scope || recording.modules.get("") : "";
+  const scope = call ? call.scope || recording.modules.get("") || "" : "";
   const kind = call?.scope ? ` (${recording.modules.get(call.scope) ?? "?"})` : "";
   if (step.phase === "backward") {
     const input = recording.json.ops[call.op].inputs[step.wrt] ?? "xs";
-    return `${scope}${kind} · backward of ${call.output.label} = ${call.op}(…) by ${input}`;
+    return `${scope}${kind}${scope && " · "}backward of ${call.output.label} = ${call.op}(…) by ${input}`;
   }
   if (step.phase === "seed") return "the backward begins: how much does the loss move when the loss moves?";
   if (step.phase === "clip") return "all gradients together, as one long vector";
