@@ -107,7 +107,7 @@ def test_a_module_unfolds_to_its_parameters():
     assert "weight (5, 4) tied to wte.weight" in said(tree)
     opened = [details for details in tree.iter("details") if details.get("open") is not None]
     assert len(opened) == 6  # the model, and what stands right below it and has something to show
-    assert tree.find("details/details/details/details/details/summary/code").text == "(c_attn): Conv1D(4, 12)"
+    assert tree.find("details/details/details/details/details/summary/span").text == "(c_attn): Conv1D(4, 12)"
 
 
 def test_names_are_text():

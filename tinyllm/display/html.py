@@ -16,7 +16,7 @@ def tensor_html(x):
     """A tensor with its gradient beside it: the numbers as colours, a histogram, and what they are like."""
     about = " · ".join([f"{x.shape}", f"{x.dtype}", *facts(x)])
     views = [view("", x.data, LARGE)] + ([view("gradient", x.grad, LARGE)] if x.grad is not None else [])
-    head = f"<b>{escape(type(x).__name__)}</b> <code>{escape(about)}</code>"
+    head = f"<b>{escape(type(x).__name__)}</b> {code(about)}"
     return framed(f'{head}<div class="views">{"".join(views)}</div>')
 
 
@@ -29,7 +29,7 @@ def module_html(module):
             depths.pop()
         name = f"({branch.name}): " if branch.name else ""
         count = f" <small>{branch.count:,}</small>" if branch.count else ""
-        head = f"<code>{escape(name + branch.title)}</code>{count}"
+        head = code(name + branch.title) + count
         if branch.children or branch.parameters:
             unfolded = ' open=""' if branch.depth < OPEN else ""
             text.append(f"<details{unfolded}><summary>{head}</summary>")
@@ -43,7 +43,7 @@ def module_html(module):
 def parameter_html(name, parameter, tied):
     title = f"{name} {parameter.shape}"
     if tied:
-        return f'<div class="leaf"><code>{escape(title)}</code> <small>tied to {escape(tied)}</small></div>'
+        return f'<div class="leaf">{code(title)} <small>tied to {escape(tied)}</small></div>'
     return f'<div class="leaf">{view(title, parameter.data, SMALL, with_histogram=False)}</div>'
 
 
@@ -52,10 +52,14 @@ def view(title, array, most, with_histogram=True):
     known = statistics(array)
     cells, left_out = heatmap(array, most)
     bars, sampled = histogram(array) if with_histogram and array.dtype.kind != "b" else ("", "")
-    odd = f' <span class="badge">{known.odd}</span>' if known.odd else ""
-    caption = f"<code>{escape(title)}</code> {known.extent}{odd}"
+    odd = f'<span class="badge">{known.odd}</span>' if known.odd else ""
+    caption = " ".join(filter(None, [title and code(title), known.extent, odd]))
     notes = "".join(f"<small>{note}</small><br/>" for note in (left_out, sampled) if note)
     return f"<figure><figcaption>{caption}</figcaption><div>{cells}{bars}</div>{notes}</figure>"
+
+
+def code(text):
+    return f'<span class="code">{escape(text)}</span>'
 
 
 def framed(inside):

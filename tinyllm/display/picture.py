@@ -22,8 +22,8 @@ def heatmap(array, most):
     """(SVG, what it leaves out in words) of an array; `most` matrices, rows and columns are drawn of it."""
     numbers, left_out = corner(array, most)
     count, rows, columns = numbers.shape
-    written = array.size <= WRITTEN and count * columns <= 12
-    width, height = (56, 20) if written else (10, 14 if rows == 1 else 10)
+    written = array.size <= WRITTEN and count * columns <= 8
+    width, height = (62, 20) if written else (10, 14 if rows == 1 else 10)
     matrix_width = columns * width
     scale, paths, above = statistics(array).scale, {}, []
     for (matrix, row, column), number in np.ndenumerate(numbers):
