@@ -4,13 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyllm import Tensor
-from tinyllm.data import random_batch, split, windows
+from tinyllm.data import DataLoader, PackedDataset, RandomBatches, WindowDataset, split
 
 SIZES = st.integers(1, 20).flatmap(lambda T: st.tuples(st.just(T), st.integers(T + 1, 200)))  # block_size, tokens
 
 
 def corpus(n, dtype=np.int64):
     return np.random.default_rng(n).integers(100, size=n).astype(dtype)
+
+
+# split
 
 
 @given(st.integers(10, 1000))
@@ -52,98 +55,155 @@ def test_split_refuses_empty_pieces(n, fractions, sizes):
         split(corpus(n), fractions)
 
 
-@given(SIZES)
-def test_windows_are_side_by_side_and_the_target_is_the_next_token(sizes):
+# windows
+
+
+@given(SIZES, st.none() | st.integers(1, 30))
+def test_the_target_is_the_next_token(sizes, stride):
     T, n = sizes
     ids = corpus(n)
-    inputs, targets = windows(ids, T)
-    expected = [(ids[i : i + T], ids[i + 1 : i + T + 1]) for i in range(0, n - T, T)]
-    assert inputs.shape == targets.shape == (len(expected), T)
-    assert np.array_equal(inputs, [x for x, _ in expected])
-    assert np.array_equal(targets, [y for _, y in expected])
+    expected = [(ids[i : i + T], ids[i + 1 : i + T + 1]) for i in range(0, n - T, stride or T)]
+    windows = WindowDataset(ids, T, stride)
+    assert len(windows) == len(expected)
+    for index, (inputs, targets) in enumerate(expected):
+        for place in (index, index - len(expected)):
+            np.testing.assert_array_equal(windows[place][0], inputs, strict=True)
+            np.testing.assert_array_equal(windows[place][1], targets, strict=True)
 
 
-@given(SIZES, st.integers(1, 8), st.integers(0, 2**40), st.integers(0, 10**6))
-def test_every_row_of_a_random_batch_is_a_window(sizes, B, seed, step):
+@given(SIZES)
+def test_by_default_every_token_but_the_first_and_the_rest_is_a_target_once(sizes):
     T, n = sizes
-    ids = np.arange(n) * 7  # an id says where it stands
-    inputs, targets = random_batch(ids, T, B, seed=seed, step=step)
-    assert inputs.shape == targets.shape == (B, T)
-    starts = inputs[:, :1] // 7
-    assert np.array_equal(inputs, (starts + np.arange(T)) * 7)
-    assert np.array_equal(targets, inputs + 7)
-    assert targets.max() <= ids[-1]
+    targets = np.concatenate([targets for _, targets in DataLoader(WindowDataset(np.arange(n), T), batch_size=None)])
+    assert targets.reshape(-1).tolist() == list(range(1, (n - 1) // T * T + 1))
 
 
-def test_a_batch_depends_on_seed_and_step_alone():
-    ids = corpus(1000)
-    batches = [random_batch(ids, 8, 4, seed=1, step=step) for step in range(5)]
-    np.random.default_rng(3).random()
-    again = random_batch(ids, 8, 4, seed=1, step=3)
-    assert np.array_equal(again, batches[3])
-    distinct = {x.tobytes() for x, _ in batches} | {random_batch(ids, 8, 4, seed=2, step=3)[0].tobytes()}
-    assert len(distinct) == 6
+@pytest.mark.parametrize("index", [5, -6, 10**12])
+def test_a_window_that_is_not_there(index):
+    with pytest.raises(IndexError, match=f"window {index} of 5"):
+        WindowDataset(corpus(21), 4)[index]
+    assert len(list(WindowDataset(corpus(21), 4))) == 5, "so a `for` over them ends"
 
 
-def test_the_batches_of_a_seed_never_change():
-    """A run resumed with a later tinyllm goes on with the batches it would have had."""
-    inputs, _ = random_batch(np.arange(1000), 2, 3, seed=1337, step=5)
-    starts = np.random.default_rng([1337, 5]).integers(998, size=3)
-    assert inputs.tolist() == [[start, start + 1] for start in starts]
-
-
-def test_a_random_batch_can_start_at_the_first_and_at_the_last_place():
-    inputs, targets = random_batch(np.arange(6), 3, 500, seed=0, step=0)
-    assert np.bincount(inputs[:, 0]).min() > 100  # three places, each about 167 times
-    assert set(targets[:, -1]) == {3, 4, 5}
-
-
-@pytest.mark.parametrize("cut", [lambda ids: windows(ids, 4), lambda ids: random_batch(ids, 4, 8, seed=0, step=0)])
-def test_batches_are_their_own_int64_arrays(cut):
-    ids = corpus(50, np.uint16)
-    before = ids.copy()
-    inputs, targets = cut(ids)
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16])
+def test_items_are_int64_arrays_of_their_own(dtype):
+    ids = corpus(50, dtype)
+    ids.flags.writeable = False
+    windows = WindowDataset(ids, 4)
+    inputs, targets = windows[3]
     assert inputs.dtype == targets.dtype == np.int64
     expected = targets.copy()
     inputs[:] = -1
     assert np.array_equal(targets, expected)
     targets[:] = -1
-    assert np.array_equal(ids, before)
-
-
-@pytest.mark.parametrize("dtype", [np.int64, np.uint16])
-def test_the_corpus_may_be_read_only(dtype):
-    ids = corpus(50, dtype)
-    ids.flags.writeable = False
-    inputs, targets = windows(ids, 4)
-    inputs[:], targets[:] = -1, -1
-    assert ids.min() >= 0
+    assert np.array_equal(windows[3][1], expected)
 
 
 def test_a_corpus_may_be_a_list_or_a_tensor():
-    expected = random_batch(corpus(50), 4, 2, seed=0, step=0)
     for ids in (corpus(50).tolist(), Tensor(corpus(50))):
-        assert np.array_equal(random_batch(ids, 4, 2, seed=0, step=0), expected)
-        assert np.array_equal(windows(ids, 4), windows(corpus(50), 4))
+        assert np.array_equal(WindowDataset(ids, 4)[2], WindowDataset(corpus(50), 4)[2])
         assert np.array_equal(split(ids)[1], corpus(50)[45:])
 
 
-@pytest.mark.parametrize("cut", [windows, lambda ids, T: random_batch(ids, T, 2, seed=0, step=0)])
-def test_a_text_too_short_is_named_with_both_numbers(cut):
-    cut(corpus(9), 8)
+def test_of_a_memory_map_only_what_is_needed_is_read(tmp_path):
+    """4 TB of ids, on a disk where all but the last five are a hole."""
+    n = 2 * 10**12
+    with open(tmp_path / "ids.bin", "wb") as file:
+        file.seek(2 * (n - 5))
+        file.write(np.array([5, 6, 7, 8, 9], np.uint16).tobytes())
+    ids = np.memmap(tmp_path / "ids.bin", np.uint16, "r")
+    windows = WindowDataset(split(ids)[1], 4, stride=1)
+    assert len(windows) == n - int(0.9 * n) - 4
+    assert [part.tolist() for part in windows[-1]] == [[5, 6, 7, 8], [6, 7, 8, 9]]
+    [inputs, targets] = next(iter(DataLoader(windows, batch_sampler=RandomBatches(len(windows), 3, seed=0))))
+    assert inputs.shape == targets.shape == (3, 4)
+
+
+def test_a_text_too_short_is_named_with_both_numbers():
+    assert len(WindowDataset(corpus(9), 8)) == 1
     with pytest.raises(ValueError, match="block_size=8 .* need 9 tokens, this text has 8"):
-        cut(corpus(8), 8)
-    with pytest.raises(ValueError, match="block_size must be at least 1, got 0"):
-        cut(corpus(8), 0)
+        WindowDataset(corpus(8), 8)
+
+
+@pytest.mark.parametrize("sizes", [(0,), (4, 0), (-1,)])
+def test_sizes_are_positive(sizes):
+    with pytest.raises(ValueError, match="block_size and stride must be at least 1"):
+        WindowDataset(corpus(8), *sizes)
 
 
 @pytest.mark.parametrize("ids", [[[1, 2, 3, 4]], [1.0, 2.0, 3.0, 4.0], [True, False, True]])
 def test_a_corpus_is_one_row_of_integers(ids):
-    for cut in (split, lambda ids: windows(ids, 2), lambda ids: random_batch(ids, 2, 2, seed=0, step=0)):
+    for cut in (split, lambda ids: WindowDataset(ids, 2), lambda ids: PackedDataset(ids, [0], 2)):
         with pytest.raises(ValueError, match="one row of integer ids"):
             cut(ids)
 
 
-def test_an_empty_batch_is_refused():
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
-        random_batch(corpus(50), 4, 0, seed=0, step=0)
+# packed documents
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=12), st.integers(1, 9), st.none() | st.integers(1, 5))
+def test_packed_the_first_token_of_a_document_is_no_target(lengths, T, stride):
+    lengths[0] += T + 1
+    ids = np.arange(sum(lengths)) + 7
+    starts = np.cumsum([0, *lengths[:-1]])
+    packed, windows = PackedDataset(ids, starts, T, stride), WindowDataset(ids, T, stride)
+    assert len(packed) == len(windows)
+    for (inputs, targets), (same, following) in zip(packed, windows):
+        assert np.array_equal(inputs, same)
+        assert targets.tolist() == [-100 if target - 7 in starts else target for target in following.tolist()]
+
+
+def test_packed_documents_by_hand():
+    ids, starts = np.array([1, 2, 0, 3, 4, 5, 0, 6, 0], np.uint16), np.array([0, 3, 7], np.uint64)
+    found = [[part.tolist() for part in item] for item in PackedDataset(ids, starts, 4)]
+    assert found == [[[1, 2, 0, 3], [2, 0, -100, 4]], [[4, 5, 0, 6], [5, 0, -100, 0]]]
+
+
+@pytest.mark.parametrize("starts", [[], [1, 3], [0, 5, 3], [0, 21], [-1, 3]])
+def test_starts_that_are_none(starts):
+    with pytest.raises(ValueError, match="starts must begin with 0 and rise to at most 20|one row of offsets"):
+        PackedDataset(corpus(20), starts, 4)
+
+
+# the batches of a training
+
+
+@given(SIZES, st.integers(1, 8), st.integers(0, 2**40))
+def test_every_row_of_a_random_batch_is_a_window(sizes, B, seed):
+    T, n = sizes
+    windows = WindowDataset(np.arange(n) * 7, T, stride=1)  # an id says where it stands
+    loader = DataLoader(windows, batch_sampler=RandomBatches(len(windows), B, seed))
+    for _, (inputs, targets) in zip(range(3), loader):
+        inputs, targets = inputs.numpy(), targets.numpy()
+        assert inputs.shape == targets.shape == (B, T)
+        assert np.array_equal(inputs, inputs[:, :1] + 7 * np.arange(T))
+        assert np.array_equal(targets, inputs + 7)
+        assert targets.max() <= 7 * (n - 1)
+
+
+def first(sampler, n):
+    return [batch for _, batch in zip(range(n), sampler)]
+
+
+def test_random_batches_depend_on_seed_and_number_alone():
+    batches = first(RandomBatches(1000, 4, seed=1), 5)
+    assert first(RandomBatches(1000, 4, seed=1).starting_at(3), 2) == batches[3:]
+    others = first(RandomBatches(1000, 4, seed=2), 5)
+    assert len({tuple(batch) for batch in batches + others}) == 10
+
+
+def test_the_batches_of_a_seed_never_change():
+    """A run resumed with a later tinyllm goes on with the batches it would have had."""
+    [batch] = first(RandomBatches(998, 3, seed=1337).starting_at(5), 1)
+    assert batch == np.random.default_rng([1337, 5]).integers(998, size=3).tolist()
+
+
+def test_a_random_batch_reaches_the_first_and_the_last_number():
+    [batch] = first(RandomBatches(3, 500, seed=0), 1)
+    assert np.bincount(batch).min() > 100  # each about 167 times
+
+
+@pytest.mark.parametrize("sizes", [(0, 4), (4, 0)])
+def test_an_empty_random_batch_is_refused(sizes):
+    with pytest.raises(ValueError, match="n and batch_size must be at least 1"):
+        RandomBatches(*sizes, seed=0)

@@ -376,8 +376,8 @@ def test_a_second_ctrl_c_stops_at_once(whole, monkeypatch, capsys):
     home, expected = whole
     make_step = tinyllm.training.train.train_step
 
-    def interrupted(state, config, corpus):
-        progress = make_step(state, config, corpus)
+    def interrupted(state, config, batch):
+        progress = make_step(state, config, batch)
         if state.step == 70:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)

@@ -19,6 +19,7 @@ from tinyllm import GPT, GPTConfig
 from tinyllm.cli.app import main
 from tinyllm.debug import first_non_finite
 from tinyllm.optim import clip_grad_norm
+from tinyllm.training.batches import batches
 from tinyllm.training.build import initial_state
 from tinyllm.training.config import TrainConfig
 from tinyllm.training.corpus import Corpus
@@ -161,21 +162,20 @@ def test_batches_that_are_added_up_are_one_large_batch(config, parts):
     states = []
     for config in (config, replace(config, gradient_accumulation=1, batch_size=parts * config.batch_size)):
         state = initial_state(config, CORPUS)
-        losses = [train_step(state, config, CORPUS).loss for _ in range(6)]
+        stream = batches(CORPUS.train_ids, config)
+        losses = [train_step(state, config, next(stream)).loss for _ in range(6)]
         states.append({"losses": np.array(losses)} | state.arrays())
     for name, array in states[0].items():
         np.testing.assert_allclose(states[1][name], array, rtol=0, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5], ids=["windows", "masks"])
-def test_every_step_has_windows_and_masks_of_its_own(monkeypatch, dropout):
+def test_every_step_has_windows_and_masks_of_its_own(dropout):
     config = replace(TINY, dropout=dropout)
-    if dropout:  # the same windows at every step: then it is the masks that make a difference
-        monkeypatch.setattr("tinyllm.training.step.random_batch", lambda *_, **__: (windows[:, :-1], windows[:, 1:]))
-        windows = np.arange(10).reshape(2, 5)
     state, losses = initial_state(config, CORPUS), []
     for state.step in (0, 1, 2, 0):
-        losses.append(add_gradients(state, config, CORPUS))
+        step = 0 if dropout else state.step  # the same windows at every step: then it is the masks that differ
+        losses.append(add_gradients(state, config, next(batches(CORPUS.train_ids, config, step))))
     assert len(set(losses[:3])) == 3 and losses[3] == losses[0]
 
 

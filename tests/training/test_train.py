@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import reference.gpt
-from tinyllm.data import python_manual, read_text, split, windows
+from tinyllm.data import DataLoader, WindowDataset, python_manual, read_text, split
 from tinyllm.training.config import PRESETS, SAMPLING, TrainConfig, preset_path
 from tinyllm.training.corpus import Corpus
 from tinyllm.training.evaluate import evaluate
@@ -68,7 +68,8 @@ def test_evaluation_counts_every_position_as_torch_does(trained):
     val_ids = split(tokenizer.encode(TEXT), (0.9, 0.1))[1]
     theirs = reference.gpt.GPT(reference.gpt.GPTConfig(**vars(model.config)))
     theirs.load_state_dict({name: torch.from_numpy(array) for name, array in model.state_dict().items()})
-    inputs, targets = (torch.from_numpy(x) for x in windows(val_ids, 16))
+    [(inputs, targets)] = DataLoader(WindowDataset(val_ids, 16), batch_size=len(val_ids))
+    inputs, targets = torch.from_numpy(inputs.numpy()), torch.from_numpy(targets.numpy())
     with torch.no_grad():
         expected = theirs.loss(inputs, targets).item()
     assert inputs.shape == ((len(val_ids) - 1) // 16, 16) and inputs.shape[0] % 3 > 0

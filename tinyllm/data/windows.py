@@ -9,6 +9,9 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..tensor import Tensor
+from .dataset import Dataset
+
+IGNORED = -100  # a target that no loss counts, as in torch
 
 
 def split(ids, fractions=(0.9, 0.1)):
@@ -18,7 +21,7 @@ def split(ids, fractions=(0.9, 0.1)):
     """
     if any(fraction < 0 for fraction in fractions) or not abs(sum(fractions) - 1) <= 1e-9:
         raise ValueError(f"split: fractions must be positive and sum to 1, got {tuple(fractions)}")
-    ids = _row(ids)
+    ids = _row(ids, "a corpus is one row of integer ids")
     sizes = [int(fraction * len(ids)) for fraction in fractions[:-1]]
     pieces = np.split(ids, np.cumsum(sizes, dtype=int))
     if any(len(piece) == 0 for piece in pieces):
@@ -27,48 +30,67 @@ def split(ids, fractions=(0.9, 0.1)):
     return pieces
 
 
-def windows(ids, block_size):
-    """All windows side by side, without overlap, for evaluation: every token is a target once, but for the first
-    and for what is left at the end and fills no window.
+class WindowDataset(Dataset):
+    """Item i is the window that begins at i · stride: (inputs (T,), targets (T,)), int64, copies of their own.
 
-    ids (n,)  ->  inputs (N, T), targets (N, T) int64   with N = (n − 1) // T
+    ids (n,): a list, an array or a Tensor; of a memory map only what an item needs is read. stride: by default
+    block_size, so that windows lie side by side and every token is a target once, but for the first and for what is
+    left at the end and fills no window. With stride 1 a window begins at every token.
     """
-    ids, T = _corpus(ids, block_size), block_size
-    N = (len(ids) - 1) // T
-    inputs = ids[: N * T].reshape(N, T)
-    targets = ids[1 : N * T + 1].reshape(N, T)
-    return inputs.astype(np.int64), targets.astype(np.int64)  # copies: nobody writes into the corpus
+
+    def __init__(self, ids, block_size, stride=None):
+        self.ids, self.block_size = _row(ids, "a corpus is one row of integer ids"), block_size
+        self.stride = block_size if stride is None else stride
+        if block_size < 1 or self.stride < 1:
+            raise ValueError(f"block_size and stride must be at least 1, got {block_size} and {self.stride}")
+        n = len(self.ids)
+        if n < block_size + 1:
+            raise ValueError(f"a window of block_size={block_size} and the token after it need {block_size + 1} "
+                             f"tokens, this text has {n}; choose a smaller block_size or a longer text")
+
+    def __len__(self):
+        return (len(self.ids) - 1 - self.block_size) // self.stride + 1
+
+    def __getitem__(self, index):
+        start = self._start(index)
+        window = self.ids[start : start + self.block_size + 1].astype(np.int64)
+        return window[:-1].copy(), window[1:].copy()
+
+    def _start(self, index):
+        """Where window `index` begins; as in a list, negative numbers count from the end."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"window {index} of {len(self)}")
+        return int(index) % len(self) * self.stride
 
 
-def random_batch(ids, block_size, batch_size, *, seed, step):
-    """B windows that start anywhere, for training.
+class PackedDataset(WindowDataset):
+    """Windows of documents that stand one after the other: every window is full, and nothing is padded.
 
-    They depend on (seed, step) alone: a run that resumes at a step makes its batch without those before it.
-
-    ids (n,)  ->  inputs (B, T), targets (B, T) int64
+    starts (N,): where each document begins in ids, in order. The first token of a document is nobody's target
+    (−100): how the next document begins cannot be told from the end of another. The model still sees what stands
+    before it in the window; it learns from the token that ends a document to pay no heed to that, as GPT-3 did
+    (Brown et al. 2020, section B).
     """
-    ids = _corpus(ids, block_size)
-    if batch_size < 1:
-        raise ValueError(f"random_batch: batch_size must be at least 1, got {batch_size}")
-    starts = np.random.default_rng([seed, step]).integers(len(ids) - block_size, size=batch_size)
-    positions = starts[:, None] + np.arange(block_size)  # (B, T)
-    return ids[positions].astype(np.int64), ids[positions + 1].astype(np.int64)
+
+    def __init__(self, ids, starts, block_size, stride=None):
+        super().__init__(ids, block_size, stride)
+        self.starts = starts = _row(starts, "starts are one row of offsets")
+        if len(starts) == 0 or starts[0] != 0 or starts[-1] > len(self.ids) or (starts[1:] < starts[:-1]).any():
+            raise ValueError(f"PackedDataset: starts must begin with 0 and rise to at most {len(self.ids)}, the number "
+                             f"of tokens, got {np.array2string(starts, threshold=6)}")
+
+    def __getitem__(self, index):
+        inputs, targets = super().__getitem__(index)
+        start = self._start(index)
+        first, last = np.searchsorted(self.starts, [start + 1, start + self.block_size + 1])
+        targets[self.starts[first:last].astype(np.int64) - start - 1] = IGNORED
+        return inputs, targets
 
 
-def _row(ids):
-    """ids (a list, an array, a Tensor) as one row of integers."""
-    ids = to_numpy(Tensor(ids).data)
-    if ids.ndim != 1 or ids.dtype.kind not in "iu":
-        raise ValueError(f"a corpus is one row of integer ids, got {ids.shape} {ids.dtype}; encode the text first")
-    return ids
-
-
-def _corpus(ids, block_size):
-    """ids as a row that has a window of block_size and the token after it."""
-    ids = _row(ids)
-    if block_size < 1:
-        raise ValueError(f"block_size must be at least 1, got {block_size}")
-    if len(ids) < block_size + 1:
-        raise ValueError(f"a window of block_size={block_size} and the token after it need {block_size + 1} tokens, "
-                         f"this text has {len(ids)}; choose a smaller block_size or a longer text")
-    return ids
+def _row(values, meaning):
+    """values (a list, an array, a Tensor) as one row of integers."""
+    values = to_numpy(Tensor(values).data)
+    if values.ndim != 1 or values.dtype.kind not in "iu":
+        raise ValueError(f"{meaning}, got {values.shape} {values.dtype}"
+                         f"{'; encode the text first' if 'corpus' in meaning else ''}")
+    return values

@@ -1,7 +1,7 @@
 """How good is a model on text it has not learned from?"""
 
 from ..backend import backend_of, to
-from ..data import windows
+from ..data import DataLoader, WindowDataset
 
 
 def evaluate(model, ids, batch_size):
@@ -11,12 +11,11 @@ def evaluate(model, ids, batch_size):
 
     ids (N,) integers  ->  loss, a float
     """
-    inputs, targets = windows(ids, model.block_size)
     place = backend_of(next(model.parameters()).data)
-    total = 0.0
+    total = count = 0
     with model.evaluating():
-        for start in range(0, len(inputs), batch_size):
-            batch = slice(start, start + batch_size)
-            loss = model.loss(to(inputs[batch], place), to(targets[batch], place))
-            total += loss.item() * targets[batch].size
-    return total / targets.size
+        for inputs, targets in DataLoader(WindowDataset(ids, model.block_size), batch_size):
+            loss = model.loss(to(inputs.data, place), to(targets.data, place))
+            total += loss.item() * targets.data.size
+            count += targets.data.size
+    return total / count

@@ -7,6 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..models.sizes import flops_per_token, parameter_count, training_memory
+from .batches import batches
 from .build import initial_state, model_config
 from .environment import memory_bytes
 from .step import train_step
@@ -43,10 +44,10 @@ def expected_seconds(config, corpus, steps):
     """How long `steps` training steps and their evaluations take here, going by the fastest of a second's worth."""
     one_part = replace(config, gradient_accumulation=1)
     with threadpool_limits(config.workers):
-        state, times = initial_state(config, corpus), []
+        state, stream, times = initial_state(config, corpus), batches(corpus.train_ids, one_part), []
         while sum(times) < 1 and len(times) < 10:
             start = time.perf_counter()
-            train_step(state, one_part, corpus)
+            train_step(state, one_part, next(stream))
             times.append(time.perf_counter() - start)
     token = min(times) / one_part.tokens_per_step
     evaluations = -(-steps // config.eval_interval)  # forward alone: a third of a step

@@ -4,7 +4,6 @@ import math
 import time
 
 from ..backend import to
-from ..data import random_batch
 from ..debug import first_non_finite
 from ..optim import clip_grad_norm, warmup_cosine
 from ..random import dropout_step
@@ -12,13 +11,13 @@ from .progress import Progress
 from .state import Diverged
 
 
-def train_step(state, config, corpus):
-    """Make one step on `state`, and say what it was like."""
+def train_step(state, config, batch):
+    """Make one step on `state` with a batch of `batches`, and say what it was like."""
     start = time.perf_counter()
     model, optimizer = state.model, state.optimizer
 
     def loss_and_norm():
-        loss = add_gradients(state, config, corpus)
+        loss = add_gradients(state, config, batch)
         return loss, float(clip_grad_norm(model.parameters(), config.grad_clip or math.inf))
 
     loss, grad_norm = loss_and_norm()
@@ -36,14 +35,14 @@ def train_step(state, config, corpus):
     return Progress(state.step, loss, lr, grad_norm, config.tokens_per_step / (time.perf_counter() - start))
 
 
-def add_gradients(state, config, corpus):
-    """Forward and backward of the batch of the next step, in gradient_accumulation parts; gives its mean loss.
+def add_gradients(state, config, batch):
+    """Forward and backward of a batch, in gradient_accumulation parts; gives its mean loss.
 
     The loss of the batch is the mean of its parts' losses, so each part gets a share of 1 as its dL/dloss. Windows
     and dropout are those of the whole batch: into how many parts it is cut changes nothing but rounding.
     """
     parts, B = config.gradient_accumulation, config.batch_size
-    ids, targets = random_batch(corpus.train_ids, config.block_size, parts * B, seed=config.seed, step=state.step)
+    ids, targets = (tensor.data for tensor in batch)
     losses = []
     for first in range(0, parts * B, B):
         part = slice(first, first + B)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from threadpoolctl import threadpool_limits
 
 from ..debug import first_non_finite
+from .batches import batches
 from .build import initial_state
 from .config import SAMPLING
 from .evaluate import evaluate
@@ -39,8 +40,9 @@ def train(
         else:
             run.begin(state, config)
         begun()
+        stream = batches(corpus.train_ids, config, state.step)
         while state.step < config.max_iters:
-            progress = train_step(state, config, corpus)
+            progress = train_step(state, config, next(stream))
             evaluated = state.step % config.eval_interval == 0 or state.step == config.max_iters
             if evaluated:
                 progress = look_at(progress, state, config, corpus)
