@@ -3,6 +3,7 @@
 import numpy as np
 
 from tests.op_cases import examples
+from tests.op_checks import upstream
 from tinyllm import GPT, AdamW, GPTConfig, Tensor
 from tinyllm.checking import tinyllm_ops
 from tinyllm.optim import clip_grad_norm
@@ -29,15 +30,21 @@ def record(tokens="to be or not to be", n_layer=2, n_head=2, n_embd=16, dropout=
     return recording, gradients
 
 
-def record_every_op(seed=0):
-    """The recording of each op on one of its examples, forward and backward."""
+def record_examples(names, count, seed=0):
+    """The recording of ops on some of their examples each, forward and backward from a random gradient."""
 
     def as_float32(x):
         return x.astype(np.float32) if x.dtype.kind == "f" else x
 
     with trace() as recording, np.errstate(all="ignore"):
-        for name in sorted(OPS):
-            case = examples(name, 3, seed)[seed % 3]
-            tensors = [None if x is None else Tensor(as_float32(x), x.dtype.kind == "f") for x in case.inputs]
-            OPS[name](*tensors, **case.options).sum().backward()
+        for name in sorted(names):
+            for case in examples(name, count, seed):
+                tensors = [None if x is None else Tensor(as_float32(x), x.dtype.kind == "f") for x in case.inputs]
+                y = OPS[name](*tensors, **case.options)
+                y.backward(upstream(y.data))
     return recording
+
+
+def record_every_op(seed=0):
+    """The recording of each op on one of its examples."""
+    return record_examples(OPS, 1, seed)

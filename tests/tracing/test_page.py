@@ -2,9 +2,7 @@
 
 import ast
 import json
-import random
 import re
-import shutil
 import time
 from functools import wraps
 from html import escape
@@ -13,110 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tracing.recordings import record, record_every_op
-from tinyllm.checking import tinyllm_ops
+from tests.tracing.browser import STATE
+from tests.tracing.recordings import OPS, record
 from tinyllm.tracing import page as page_module
 from tinyllm.tracing.page import to_html
 
-OPS = tinyllm_ops()
-
-pytest.importorskip("latex2mathml")
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if not CHROMIUM:
-    pytest.skip("no Chromium is installed", allow_module_level=True)
-
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SIZES = [(1440, 900), (1280, 720), (1024, 768), (768, 1024), (390, 844)]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def recorded():
-    return record()
-
-
-@pytest.fixture(scope="module")
-def html(recorded):
-    return to_html(recorded[0])
-
-
-GO = """(hash) => new Promise((done) => {
-  window.addEventListener("hashchange", done, { once: true });
-  if (location.hash === hash) window.dispatchEvent(new Event("hashchange"));
-  else location.hash = hash;
-}).then(() => {})"""
-
-
-class Opened:
-    """A page in the browser, with all it asked the network for and all it complained about."""
-
-    def __init__(self, browser, path, address="", size=(1440, 900), **options):
-        self.context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
-        self.tab = self.context.new_page()
-        self.requests, self.complaints = [], []
-        self.tab.on("request", lambda request: self.requests.append(request.url))
-        self.tab.on("console", lambda message: self.complaints.append(message.text))
-        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.tab.goto(f"file://{path}{address}")
-
-    def go(self, step, cell=None):
-        there = f"#step={step}" + (f"&cell={','.join(map(str, cell))}" if cell is not None else "")
-        self.tab.evaluate(GO, there)
-
-    def press(self, *keys):
-        for key in keys:
-            self.tab.keyboard.press(key)
-
-    def text(self, selector):
-        return self.tab.inner_text(selector)
-
-    @property
-    def address(self):
-        self.tab.wait_for_timeout(250)  # it follows when the reader pauses
-        return self.tab.url
-
-    @property
-    def step(self):
-        return int(re.search(r"step (\d+) of", self.text("#counter"))[1])
-
-
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """open_page(html, address="#step=3", …) -> Opened; at the end nothing may have been requested or complained of."""
-    opened = []
-
-    def open_it(html, address="", **options):
-        path = tmp_path / f"page{len(opened)}.html"
-        path.write_text(html, encoding="utf-8")
-        opened.append(Opened(browser, path, address, **options))
-        return opened[-1]
-
-    yield open_it
-    for one in opened:
-        one.context.close()
-        assert all(url.startswith("file://") for url in one.requests) and len(one.requests) == 1
-        assert not one.complaints
-
-
-STATE = """() => {
-  let hash = 0;
-  for (const canvas of document.querySelectorAll("canvas")) {
-    for (const c of canvas.toDataURL()) hash = (hash * 31 + c.charCodeAt(0)) | 0;
-  }
-  const nodes = [...document.querySelectorAll("body *")].map((node) => {
-    const attributes = [...node.attributes].map((attribute) => `${attribute.name}=${attribute.value}`).sort();
-    return [node.tagName, ...attributes, node.children.length ? "" : node.textContent];
-  });
-  return [JSON.stringify(nodes), hash];
-}"""
 
 
 # 1, 2, 3: every step is there, and says where it comes from
@@ -210,74 +110,6 @@ def test_what_is_added_to_is_shown_on_one_scale(open_page, html, recorded):
     assert opened.tab.locator("#makes figure").count() == 3
     assert opened.tab.locator("#makes .sign").all_inner_texts() == ["+", "="]
     assert "one scale" in opened.text("#makes-head")
-
-
-# 5: the arithmetic of cells
-
-
-def number(text):
-    return float(text.strip("()").replace("−", "-").replace("∞", "inf"))
-
-
-def product(term):
-    value, divide = 1.0, False
-    for part in re.split(r"( · | ÷ )", term):
-        if part in (" · ", " ÷ "):
-            divide = part == " ÷ "
-        else:
-            value = value / number(part) if divide else value * number(part)
-    return value
-
-
-def lines_shown(opened):
-    """(name, [(sign, term)], value) of every line of the arithmetic, with all its terms."""
-    while opened.tab.locator(".more").count():
-        opened.tab.locator(".more").first.click()
-    return opened.tab.eval_on_selector_all(
-        ".equation",
-        """all => all.map((line) => [line.querySelector(".lhs").textContent,
-          [...line.querySelectorAll(".term")].map((term) => [term.previousSibling.textContent, term.textContent]),
-          line.querySelector(".sum b").textContent])""",
-    )
-
-
-def shown_right(opened, i, step, cell):
-    """Whether the arithmetic of a cell is shown; if it is, its terms sum to its values, and the first is the cell's."""
-    opened.go(i, cell)
-    lines = lines_shown(opened)
-    for name, terms, value in lines:
-        products = [(-1 if "−" in sign else 1) * product(term) for sign, term in terms]
-        close = 2e-3 * sum(map(abs, products)) + 1e-12
-        assert abs(sum(products) - number(value)) <= close, (i, cell, name, terms, value)
-    if lines:
-        recorded = step.numbers["scale"] if step.phase == "clip" else step.after[cell]
-        assert abs(number(lines[0][2]) - recorded) <= 1e-3 * abs(recorded) + 1e-6, (i, cell, lines[0], recorded)
-    return bool(lines)
-
-
-@pytest.mark.parametrize("config", [{}, {"dropout": 0.3}, {"bias": False, "tie_weights": False}])
-def test_the_printed_terms_of_every_kind_of_step_of_a_gpt_sum_to_the_value(open_page, config):
-    recording, _ = record(n_layer=1, **config)
-    opened = open_page(to_html(recording))
-    choose, seen = random.Random(0), {}
-    for i, step in enumerate(recording.steps):
-        kind = (step.phase, step.call and step.call.op.__name__, step.wrt)
-        seen[kind] = seen.get(kind, 0) + 1
-        if seen[kind] <= 2:
-            shape = () if step.phase == "clip" else step.after.shape
-            for _ in range(3):
-                assert shown_right(opened, i, step, tuple(choose.randrange(n) for n in shape)), kind
-
-
-def test_every_op_has_its_steps_and_what_is_printed_of_them_is_right(open_page):
-    recording = record_every_op(seed=1)
-    opened = open_page(to_html(recording))
-    choose, shown = random.Random(0), set()
-    for i, step in enumerate(recording.steps):
-        if step.after.size and shown_right(opened, i, step, tuple(choose.randrange(n) for n in step.after.shape)):
-            shown.add(step.call and step.call.op.__name__)
-    assert {"add", "softmax", "mean", "exp", "sigmoid", "getitem", "gelu_erf", "divide"} <= shown
-    assert opened.tab.locator("#wrong").is_hidden()
 
 
 def test_at_most_eight_terms_are_shown_until_all_are_asked_for(open_page, html, recorded):

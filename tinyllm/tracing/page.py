@@ -17,9 +17,11 @@ from . import formulas
 from .checks import check_steps
 from .export import UPDATES, plain, to_dict
 
+ARITHMETIC = ("terms", "indices", "elementwise", "gelu", "picking", "shape", "reductions", "products", "norms",
+              "attention", "losses", "training")  # fmt: skip
 SCRIPTS = (
-    "trace", "axes", "arithmetic", "heatmap", "cards", "layout", "panels", "map", "timeline", "tours", "predict",
-    "dialogs", "main",
+    "trace", "axes", *(f"arithmetic/{name}" for name in ARITHMETIC), "heatmap", "cards", "layout", "panels", "map",
+    "timeline", "tours", "predict", "dialogs", "main",
 )  # fmt: skip
 LARGEST = 10_000_000
 

@@ -165,7 +165,7 @@ function updateCards(recording, step) {
       card("change", "change", change, part), "=",
       card("after", `${value.short} after`, step.after, part),
     ],
-    chips: Object.entries(optionsOf(recording, step)).filter(([, x]) => !x?.array).map(([name, x]) => chip(name, x)),
+    chips: Object.entries(numbers).filter(([, x]) => !x?.array).map(([name, x]) => chip(name, x)),
     heading: `moves ${value.short}`,
   };
 }

@@ -34,11 +34,23 @@ function position(number, size, logarithmic) {
   return Math.sign(number) * seen;
 }
 
-function colourAt(position, colours) {
-  const end = position < 0 ? colours.below : colours.above;
-  const weight = Math.abs(position) ** 0.8;
-  return `rgb(${colours.zero.map((zero, i) => Math.round(zero + (end[i] - zero) * weight)).join(" ")})`;
+/** The colours of a scale from −1 to 1, in steps too small to see; computed once a theme. @type {Map<any, number[][]>} */
+const RAMPS = new Map();
+const RAMP = 256; // steps on each side of 0
+
+function rampOf(colours) {
+  if (!RAMPS.has(colours)) {
+    RAMPS.set(colours, Array.from({ length: 2 * RAMP + 1 }, (_, i) => {
+      const position = i / RAMP - 1;
+      const end = position < 0 ? colours.below : colours.above;
+      const weight = Math.abs(position) ** 0.8;
+      return colours.zero.map((zero, part) => Math.round(zero + (end[part] - zero) * weight));
+    }));
+  }
+  return RAMPS.get(colours);
 }
+
+const rgbOf = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
 /** The matrices of an array side by side: how many, and the rows and columns of each. */
 function panelsOf(shape) {
@@ -84,25 +96,53 @@ function corner(place, flat) {
  */
 function drawCells(canvas, card, place, scale, colours) {
   const context = prepared(canvas, place.width, place.tall);
+  const colour = colourOf(card.kind, scale, colours);
+  for (let panel = 0; panel < place.count; panel++) drawPanel(context, card, place, panel, colour);
+  drawSpecial(context, card, place, colours);
+  labels(context, card, place, colours);
+}
+
+/** One matrix: a picture with a point for each cell, drawn large, with lines cut between the cells. */
+function drawPanel(context, card, place, panel, colour) {
+  const { rows, columns, cell, height } = place;
+  const picture = new ImageData(columns, rows);
+  const start = panel * rows * columns;
+  for (let i = 0; i < rows * columns; i++) picture.data.set([...colour(card.array.data[start + i]), 255], 4 * i);
+  const points = document.createElement("canvas");
+  [points.width, points.height] = [columns, rows];
+  points.getContext("2d").putImageData(picture, 0, 0);
+  const [x, y] = [place.left + panel * place.panel, place.top];
+  context.imageSmoothingEnabled = false;
+  context.drawImage(points, x, y, columns * cell, rows * height);
+  const line = lineOf(cell);
+  if (!line) return;
+  for (let i = 1; i <= columns; i++) context.clearRect(x + i * cell - line, y, line, rows * height);
+  for (let i = 1; i <= rows; i++) context.clearRect(x, y + i * height - line, columns * cell, line);
+}
+
+const lineOf = (cell) => (cell >= 6 ? 1 : cell >= 3.5 ? 0.5 : 0);
+
+/** Cells that hold no number on the scale: masked ones, NaN and infinities. */
+function drawSpecial(context, card, place, colours) {
   const { data, shape } = card.array;
-  const line = place.cell >= 6 ? 1 : place.cell >= 3.5 ? 0.5 : 0;
+  if (!card.masked && data.every(Number.isFinite)) return;
+  const line = lineOf(place.cell);
   const [w, h] = [place.cell - line, place.height - line];
   data.forEach((number, flat) => {
     const [x, y] = corner(place, flat);
     if (card.masked?.(unravel(shape, flat))) hatched(context, x, y, w, h, colours);
     else if (!Number.isFinite(number)) odd(context, number, x, y, w, h, colours);
-    else {
-      context.fillStyle = fillOf(card.kind, number, scale, colours);
-      context.fillRect(x, y, w, h);
-    }
   });
-  labels(context, card, place, colours);
 }
 
-function fillOf(kind, number, scale, colours) {
-  if (kind === "b1") return number ? colours.ink : colours.ground;
-  if (kind === "i4") return colours.ground;
-  return colourAt(position(number, scale.size, scale.logarithmic), colours);
+/** The function from a number to its colour. */
+function colourOf(kind, scale, colours) {
+  const ground = rgbOf(colours.ground);
+  if (kind === "i4") return () => ground;
+  const ink = rgbOf(colours.ink);
+  if (kind === "b1") return (number) => (number ? ink : ground);
+  const ramp = rampOf(colours);
+  return (number) => ramp[Math.round(RAMP * (1 + position(number, scale.size, scale.logarithmic)))] ?? ground;
 }
 
 function prepared(canvas, width, height) {
@@ -187,12 +227,12 @@ function clipped(name, length = 4) {
   return characters.length > length ? `${characters.slice(0, length - 1).join("")}…` : name;
 }
 
-/** Outlines above the cells: the one in question, and those that went into it. */
-function drawMarks(canvas, card, place, marks, colours) {
+/** Outlines above the cells: the one in question, those that went into it, and the row of a followed token. */
+function drawMarks(canvas, card, place, marks, tokenRow, colours) {
   const context = prepared(canvas, place.width, place.tall);
+  context.strokeStyle = colours.ink;
   for (const { index, strong } of marks) {
     const [x, y] = corner(place, offset(card.array.shape, index));
-    context.strokeStyle = colours.ink;
     context.lineWidth = strong ? 2 : 1;
     const inset = strong ? -0.5 : 0.5;
     context.strokeRect(
@@ -202,4 +242,9 @@ function drawMarks(canvas, card, place, marks, colours) {
       Math.max(place.height - 1 - 2 * inset, 1),
     );
   }
+  if (tokenRow === null) return;
+  context.lineWidth = 1;
+  context.setLineDash([3, 2]);
+  const y = place.top + tokenRow * place.height;
+  context.strokeRect(place.left - 1, y - 1, place.width - place.left - 1, place.height + 1);
 }

@@ -7,6 +7,7 @@ source.remove(); // nothing that is still to be foretold stands in the page
 
 const state = {
   step: 0,
+  shown: false, // whether a step has been drawn
   pinned: /** @type {number[] | null} */ (null),
   hovered: /** @type {{card: Card, index: number[]} | null} */ (null),
   token: /** @type {number | null} */ (null),
@@ -113,6 +114,7 @@ function followLargest() {
 
 function render() {
   const current = step();
+  state.shown = true;
   document.body.dataset.phase = current.phase;
   const asked = predictions.asks(current);
   byId("title").textContent = titleOf(current);
@@ -245,7 +247,9 @@ function readAddress() {
   const cell = values.get("cell")?.split(",").map(Number) ?? null;
   const { focus } = recording.meta;
   if (focus && !values.has("step")) return go(focus.step, focus.cell ?? null);
-  go(Number(values.get("step")) || 0, cell);
+  const index = Number(values.get("step")) || 0;
+  if (index === state.step && state.shown) pin(fitted(cell, resultShape(step()))); // the step itself stays
+  else go(index, cell);
 }
 
 // what is on top -----------------------------------------------------------------------------------------------------

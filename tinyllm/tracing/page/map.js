@@ -18,6 +18,8 @@ class MapView {
     this.edges = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     this.edges.setAttribute("aria-hidden", "true");
     for (const row of this.rows) row.button = this.buttonOf(row);
+    this.rowOf = new Map(this.rows.filter((row) => row.kind !== "scope").map((row) =>
+      [row.kind === "op" ? row.call : row.value, row]));
     this.list.replaceChildren(this.edges, ...this.rows.map((row) => row.button));
   }
 
@@ -55,8 +57,9 @@ class MapView {
     const { recording } = this;
     const used = step.call ? new Set([...step.call.inputs, step.call.output]) : new Set([step.value]);
     this.visible = this.rows.filter((row) => !row.path.some((scope) => this.isFolded(scope)));
+    this.place = new Map(this.visible.map((row, i) => [row, i]));
     for (const row of this.rows) {
-      row.button.hidden = !this.visible.includes(row);
+      row.button.hidden = !this.place.has(row);
       const { ran, got, of } = progressOf(recording, row, step.index);
       const whole = of > 0 && got === of;
       row.button.querySelector(".count").textContent = of > 1 && got ? `${got}/${of}` : "";
@@ -74,12 +77,9 @@ class MapView {
 
   /** The place of an op or parameter on the map: its own row, or that of the folded scope around it. */
   placeOf(thing) {
-    const row = this.rows.find((row) =>
-      row.kind === "op" ? row.call === thing : row.kind === "parameter" && row.value === thing,
-    );
+    const row = this.rowOf.get(thing);
     if (!row) return -1;
-    const place = this.visible.indexOf(row);
-    if (place >= 0) return place;
+    if (this.place.has(row)) return this.place.get(row);
     const scope = row.path.find((path) => this.isFolded(path));
     return this.visible.findIndex((other) => other.kind === "scope" && other.scope === scope);
   }

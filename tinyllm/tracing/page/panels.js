@@ -91,11 +91,10 @@ class CardsView {
   heatmap(card, place, scale, colours) {
     const cells = element("canvas", { "aria-hidden": "true" });
     const marks = element("canvas", {
-      class: "marks", role: "img", tabindex: card.result ? "0" : null,
+      class: "marks", role: "img", width: 0, tabindex: card.result ? "0" : null,
       "aria-label": `${card.title}, ${tuple(card.array.shape)}${card.result ? ": Enter pins, arrows move a cell" : ""}`,
     });
     drawCells(cells, card, place, scale, colours);
-    drawMarks(marks, card, place, [], colours);
     marks.addEventListener("pointermove", (event) =>
       this.onCell(card, cellAt(card.array.shape, place, event.offsetX, event.offsetY)),
     );
@@ -119,8 +118,8 @@ class CardsView {
     for (const { card, place, marks } of this.shown) {
       const found = (used.get(card.key) ?? []).map((index) => ({ index, strong: false }));
       if (index && card.result && card.array.shape.length === index.length) found.push({ index, strong: true });
-      drawMarks(marks, card, place, found, colours);
-      if (token !== null) markToken(marks, card, place, token, recording, colours);
+      const row = token === null ? null : tokenRow(card, place, token, recording);
+      if (found.length || row !== null || marks.width) drawMarks(marks, card, place, found, row, colours);
     }
   }
 }
@@ -136,21 +135,12 @@ function roomForCards() {
   return document.querySelector("main").clientHeight - fixed.reduce((sum, x) => sum + x, 0) - least - around;
 }
 
-function markToken(canvas, card, place, token, recording, colours) {
+/** The row of a card that belongs to a followed token; null where the rows are no tokens. */
+function tokenRow(card, place, token, recording) {
   const axis = card.axes.length - 2;
+  if (axis < 0 || card.axes[axis] !== "token") return null;
   const T = recording.tokens.shape[1];
-  if (axis < 0 || card.axes[axis] !== "token") return;
-  const row = place.rows === T ? token % T : token;
-  const context = canvas.getContext("2d");
-  context.strokeStyle = colours.ink;
-  context.setLineDash([3, 2]);
-  context.strokeRect(
-    place.left - 1,
-    place.top + row * place.height - 1,
-    place.width - place.left - 1,
-    place.height + 1,
-  );
-  context.setLineDash([]);
+  return place.rows === T ? token % T : token;
 }
 
 function sharedScale(list) {
@@ -204,10 +194,13 @@ function termView(term, best, onFollow) {
 
 // the right pane -----------------------------------------------------------------------------------------------------
 
+/** @type {Map<string, Element>} */
+const PARSED = new Map(); // MathML text: its element
+
 /** The MathML of a formula with real names in its slots. */
 function formulaView(mathml, names) {
-  const parsed = new DOMParser().parseFromString(mathml, "text/xml").documentElement;
-  const math = document.importNode(parsed, true);
+  if (!PARSED.has(mathml)) PARSED.set(mathml, new DOMParser().parseFromString(mathml, "text/xml").documentElement);
+  const math = document.importNode(PARSED.get(mathml), true);
   for (const slot of math.querySelectorAll("mtext")) {
     const name = /^‹(\w+)›$/.exec(slot.textContent.trim());
     if (name) slot.textContent = names[name[1]] ?? name[1];

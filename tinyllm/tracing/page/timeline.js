@@ -17,6 +17,7 @@ const isWrong = (recording, step) =>
 class Timeline {
   constructor(recording, onStep) {
     this.recording = recording;
+    this.wrong = new Set(recording.steps.filter((step) => isWrong(recording, step)));
     this.strip = byId("strip");
     this.slider = /** @type {HTMLInputElement} */ (byId("slider"));
     this.slider.max = String(recording.steps.length - 1);
@@ -38,14 +39,16 @@ class Timeline {
     const context = prepared(this.strip, width, height);
     this.strip.style.width = "";
     const style = getComputedStyle(document.documentElement);
+    const colours = new Map(["wrong", "dot", ...Object.keys(PHASES).map((phase) => `phase-${phase}`)]
+      .map((name) => [name, style.getPropertyValue(`--${name}`)]));
     const each = width / steps.length;
     let start = 0;
     steps.forEach((other, i) => {
-      context.fillStyle = style.getPropertyValue(isWrong(this.recording, other) ? "--wrong" : `--phase-${other.phase}`);
+      context.fillStyle = colours.get(this.wrong.has(other) ? "wrong" : `phase-${other.phase}`);
       context.globalAlpha = i <= step.index ? 1 : 0.4;
       context.fillRect(i * each, 14, Math.max(each - (each > 4 ? 1 : 0), 0.5), 12);
       context.globalAlpha = 1;
-      if (other.nth > 1) dot(context, (i + 0.5) * each, 20, style.getPropertyValue("--dot"));
+      if (other.nth > 1) dot(context, (i + 0.5) * each, 20, colours.get("dot"));
       if (steps[i + 1]?.phase !== other.phase) {
         phaseName(context, other.phase, start * each, (i + 1 - start) * each, style);
         start = i + 1;

@@ -150,24 +150,25 @@ class Recording {
   }
 
   findPhases() {
-    const seeded = new Set(this.steps.filter((step) => step.phase === "seed").map((step) => step.value));
+    this.seeds = new Map(this.steps.filter((step) => step.phase === "seed").map((step) => [step.value, step]));
     let updated = false;
     for (const step of this.steps) {
       updated ||= step.phase === "update";
       if (step.phase !== "forward") continue;
       if (updated) step.phase = "after";
-      else if (seeded.has(step.call.output)) step.phase = "loss";
+      else if (this.seeds.has(step.call.output)) step.phase = "loss";
       step.value = step.call.output;
       step.after = step.value.array;
     }
-    this.loss = [...seeded].at(-1) ?? null;
+    this.loss = [...this.seeds.keys()].at(-1) ?? null;
     if (this.loss && Number.isFinite(this.meta.loss_after)) {
       const [index, after] = [this.steps.length, scalar(this.meta.loss_after)];
       this.steps.push({ index, phase: "after", value: this.loss, before: this.loss.array, after });
     }
     this.written = new Map(); // value: the backward steps that add to its gradient
     for (const step of this.steps.filter((step) => step.phase === "backward")) {
-      this.written.set(step.value, [...(this.written.get(step.value) ?? []), step]);
+      if (!this.written.has(step.value)) this.written.set(step.value, []);
+      this.written.get(step.value).push(step);
     }
   }
 
@@ -186,8 +187,8 @@ class Recording {
 
   /** The last step up to `index` that wrote to the gradient of a value. */
   gradientStep(value, index) {
-    return (this.written.get(value) ?? []).filter((step) => step.index <= index).at(-1)
-      ?? this.steps.find((step) => step.phase === "seed" && step.value === value && step.index <= index);
+    const seed = this.seeds.get(value);
+    return this.written.get(value)?.findLast((step) => step.index <= index) ?? (seed?.index <= index ? seed : undefined);
   }
 }
 
