@@ -45,7 +45,7 @@ def prompt(model, batch, length, seed):
 def test_the_cache_changes_no_token_and_no_score(model, rules, batch, length, new, seed):
     model = lively(model)
     ids = prompt(model, batch, min(length, model.block_size), seed)
-    steps = [list(stream(model, ids, new, rules, seed=seed, use_cache=use)) for use in (True, False)]
+    steps = [list(stream(model, ids, new, rules, seed=seed, cache=cache)) for cache in (None, NoCache(model))]
     for cached, plain in zip(*steps, strict=True):
         assert np.array_equal(cached.ids, plain.ids)
         bound = BOUND[model.wte.weight.dtype.name] * max(1, abs(plain.logits).max())

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import warnings
 from pathlib import Path
 
 from cyclopts import App, CycloptsError, Group
@@ -11,6 +12,8 @@ from cyclopts.exceptions import CoercionError, UnknownOptionError, UnusedCliToke
 
 from .. import __version__
 from ..training.config import preset_path, read_toml
+from .attention import attention
+from .chat import chat
 from .check import check
 from .doctor import doctor
 from .eval import eval_
@@ -29,6 +32,7 @@ def main(arguments=None):
     """Run a command and leave with its exit code: 0, 2 for a mistake of the user's, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _open_streams()
+    warnings.showwarning = _warn
     try:
         app = _app(_defaults(arguments))
         app(arguments, exit_on_error=False, print_error=False)
@@ -47,8 +51,8 @@ def _app(defaults):
     whole = Group("Parameters", validator=_check)
     app = App(name="tinyllm", help="A complete small language model in transparent numpy.", version=__version__,
               group_parameters=whole, config=defaults, suppress_keyboard_interrupt=False)  # fmt: skip
-    commands = {"train": train, "generate": generate, "eval": eval_, "info": info, "step": step, "check": check,
-                "exercise": exercise, "doctor": doctor}  # fmt: skip
+    commands = {"train": train, "generate": generate, "chat": chat, "eval": eval_, "info": info, "attention": attention,
+                "step": step, "check": check, "exercise": exercise, "doctor": doctor}  # fmt: skip
     for name, command in commands.items():
         app.command(command, name=name)
     return app
@@ -110,6 +114,10 @@ def _open_streams():
         stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def _warn(message, *where):
+    print(f"tinyllm: {message}", file=sys.stderr)
 
 
 def _message(error):

@@ -18,7 +18,13 @@ def generate(
     temperature: float = SAMPLING["temperature"],
     top_k: int = SAMPLING["top_k"],
     top_p: float = SAMPLING["top_p"],
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    stop: Annotated[tuple[str, ...], Parameter(consume_multiple=1, negative_iterable="")] = (),
     seed: int = 0,
+    num_samples: int = 1,
+    num_beams: int = 1,
+    explain: Switch = False,
     best: Switch = False,
 ):
     """Let a trained model continue a text.
@@ -37,20 +43,40 @@ def generate(
         Draw from the k likeliest tokens only; as many as the vocabulary has is no limit.
     top_p
         Draw from the fewest tokens that have this probability together; 1 is no limit.
+    min_p
+        Draw from the tokens that are at least so many times as likely as the likeliest; 0 is no limit.
+    repetition_penalty
+        Above 1, tokens that are there already become less likely; 1 changes nothing.
+    stop
+        End before this text, which is not printed; may be given several times.
     seed
         The same seed gives the same text.
+    num_samples
+        How many texts to write, drawn apart.
+    num_beams
+        Above 1, search for the likeliest text with so many beams; nothing is drawn, so the flags for that say nothing.
+    explain
+        For each token, the likeliest candidates, their probabilities before and after each rule, and what was cut.
     best
         Use the weights that had the lowest validation loss, not the last ones.
     """
-    import sys
-
+    from ..generation import Rules, beam_search
     from ..training.run import load_run
-    from .text import visible
+    from .writing import default_prompt, end_of_text, show, write
 
+    rules = Rules(repetition_penalty, temperature, top_k, top_p, min_p or None)
+    if num_samples < 1 or num_beams < 1:
+        raise ValueError(f"--num-samples and --num-beams must be 1 or more, not {min(num_samples, num_beams)}")
+    if num_beams > 1 and (num_samples > 1 or explain or stop):
+        raise ValueError("--num-beams searches for one text; leave --num-samples, --explain and --stop out")
+    if explain and num_samples > 1:
+        raise ValueError("--explain explains one text; leave --num-samples out")
     model, tokenizer = load_run(run, best)
-    if prompt is None:
-        prompt = "\n" if "\n" in tokenizer.characters else tokenizer.characters[0]
-    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    ids = model.generate(tokenizer.encode(prompt), max_new_tokens, **options)
-    written = tokenizer.decode(ids)
-    print(visible(written) if sys.stdout.isatty() else written)
+    prompt = default_prompt(tokenizer) if prompt is None else prompt
+    ids = tokenizer.encode(prompt)
+    if num_beams > 1:
+        options = {"repetition_penalty": repetition_penalty, "eos_token_id": end_of_text(model)}
+        (_, found), *_ = beam_search(model, ids, max_new_tokens, num_beams, **options)
+        show(tokenizer.decode(found) + "\n")
+        return
+    write(model, tokenizer, prompt, ids, max_new_tokens, rules, seed, num_samples, stop, explain)

@@ -4,7 +4,7 @@ import numpy as np
 
 from . import sampling
 from .cache import NoCache
-from .generate import check_prompt, scores
+from .generate import check_prompt, end_ids, scores
 
 
 def beam_search(model, ids, max_new_tokens, num_beams=4, *, length_penalty=1.0, repetition_penalty=1.0,
@@ -23,20 +23,22 @@ def beam_search(model, ids, max_new_tokens, num_beams=4, *, length_penalty=1.0, 
     if len(beams) > 1:
         raise ValueError(f"beam_search takes one prompt, got {len(beams)}; search from one after the other")
     cache = model.new_cache(1, beams.shape[1] + max_new_tokens) if use_cache else NoCache(model)
+    ends = end_ids(eos_token_id)
+    count = num_beams * (1 + len(ends))  # so many continuations that num_beams of them do not end
     totals, finished, worth = np.zeros(1), [], 1.0  # Σ log p of each beam; those put aside; N^length_penalty
     for n in range(1, max_new_tokens + 1):
-        log_p = sampling.log_softmax(scores(cache, beams))  # (n, V)
+        log_p = sampling.log_softmax(scores(cache, beams))  # (num_beams, V), at first (1, V)
         if repetition_penalty != 1:
             log_p = [sampling.repetition_penalty(*row, repetition_penalty) for row in zip(log_p, beams)]
-        likeliest, parents, tokens = largest(totals[:, None] + log_p, 2 * num_beams)  # half of them may have ended
+        likeliest, parents, tokens = largest(totals[:, None] + log_p, count)
         worth = n**length_penalty
         longer = np.concatenate((beams[parents], tokens[:, None]), axis=1)
-        ended = tokens == (-1 if eos_token_id is None else eos_token_id)
+        ended = np.isin(tokens, ends)
         finished += [(likeliest[i] / worth, longer[i]) for i in np.flatnonzero(ended[:num_beams])]
         finished = best(finished, num_beams)
         stay = np.flatnonzero(~ended)[:num_beams]
         beams, totals = longer[stay], likeliest[stay]
-        if len(finished) == num_beams and totals[0] / worth <= finished[-1][0]:
+        if not stay.size or (len(finished) == num_beams and totals[0] / worth <= finished[-1][0]):
             return finished  # no beam would be better if it ended now
         cache.reorder(parents[stay])
     return best(finished + [(total / worth, ids) for total, ids in zip(totals, beams)], num_beams)

@@ -37,6 +37,7 @@ class KVCache:
         """
         ids = ids[:, -self.model.block_size :]
         start = min(shared(self.ids, ids), ids.shape[1] - 1)  # the last position is always asked for
+        self.ids = ids[:, :start]  # should the forward be interrupted: what is beyond may be half of it
         logits = self.forward(to(ids[:, start:], backend_of(self.kv)), start)
         self.ids = ids
         return to_numpy(logits.data)

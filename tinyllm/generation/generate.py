@@ -40,7 +40,8 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
     rules = Rules(repetition_penalty, temperature, top_k, top_p, min_p)
     ids = as_array(ids)
     rows = as_rows(ids).repeat(num_samples, axis=0)
-    steps = stream(model, rows, max_new_tokens, rules, seed=seed, eos_token_id=eos_token_id, use_cache=use_cache)
+    cache = None if use_cache else NoCache(model)
+    steps = stream(model, rows, max_new_tokens, rules, seed=seed, eos_token_id=eos_token_id, cache=cache)
     log_probs = []
     for step in steps:
         rows = np.concatenate((rows, step.ids[:, None]), axis=1)
@@ -52,33 +53,40 @@ def generate(model, ids, max_new_tokens, *, temperature=1.0, top_k=None, top_p=N
     return Tensor(rows.reshape(shape))
 
 
-def stream(model, ids, max_new_tokens, rules=Rules(), *, seed=0, eos_token_id=None, use_cache=True):
+def stream(model, ids, max_new_tokens, rules=Rules(), *, seed=0, eos_token_id=None, cache=None):
     """A Step for each new token, as soon as it is chosen. The model runs in evaluation mode, without a graph.
 
     It sees the last `block_size` tokens. One uniform number is drawn for each token and row, from `seed`. A row that
-    has come to eos_token_id goes on with nothing else, and the stream ends when all have.
+    has come to eos_token_id (one or several) goes on with nothing else, and the stream ends when all have. cache:
+    what gives the scores, to be used again for ids that go on from these; by default model.new_cache(…).
 
     ids (B, T) integers
     """
     rows = check_prompt(model, ids, max_new_tokens)
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, not {seed}")
-    return _steps(model, rows, max_new_tokens, rules, np.random.default_rng(seed), eos_token_id, use_cache)
+    cache = cache or model.new_cache(len(rows), rows.shape[1] + max_new_tokens)
+    return _steps(cache, rows, max_new_tokens, rules, np.random.default_rng(seed), end_ids(eos_token_id))
 
 
-def _steps(model, rows, max_new_tokens, rules, rng, eos_token_id, use_cache):
-    cache = model.new_cache(len(rows), rows.shape[1] + max_new_tokens) if use_cache else NoCache(model)
-    ended, eos = np.zeros(len(rows), bool), -1 if eos_token_id is None else eos_token_id
+def _steps(cache, rows, max_new_tokens, rules, rng, ends):
+    ended = np.zeros(len(rows), bool)
     for _ in range(max_new_tokens):
         logits = scores(cache, rows)
         draws = rng.random(len(rows))
         chosen = np.array([rules.choose(*row) for row in zip(logits, rows, draws)])
-        chosen[ended] = eos
-        ended |= chosen == eos
+        if ends:
+            chosen[ended] = ends[0]
+            ended |= np.isin(chosen, ends)
         yield Step(chosen, logits)
         if ended.all():
             return
         rows = np.concatenate((rows, chosen[:, None]), axis=1)
+
+
+def end_ids(eos_token_id):
+    """None, an id or several, as Hugging Face's configurations have them, as a list."""
+    return [] if eos_token_id is None else np.atleast_1d(eos_token_id).tolist()
 
 
 def scores(cache, rows):

@@ -3,7 +3,18 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from . import sampling
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a rule left, for whoever wants to look at it."""
+
+    name: str
+    probabilities: np.ndarray  # (V,)
+    cut: np.ndarray  # ids that were left before it
 
 
 @dataclass(frozen=True)
@@ -63,3 +74,15 @@ class Rules:
         for _, logits in self.steps(logits, seen):
             pass
         return sampling.sample(logits, u)
+
+    def explain(self, logits, seen):
+        """A Stage for the model's own scores, and one for each rule.
+
+        logits (V,)  seen (T,) ids
+        """
+        stages = [Stage("model", sampling.softmax(logits), np.array([], int))]
+        left = sampling.candidates(logits)
+        for name, logits in self.steps(logits, seen):
+            before, left = left, sampling.candidates(logits)
+            stages.append(Stage(name, sampling.softmax(logits), np.setdiff1d(before, left)))
+        return stages

@@ -1,0 +1,94 @@
+"""`tinyllm chat`"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..training.config import SAMPLING
+from .switch import Switch
+
+USER, ASSISTANT = "User:", "Assistant:"
+
+
+def chat(
+    run: Annotated[Path, Parameter(name="RUN")],
+    /,
+    *,
+    max_new_tokens: int = 200,
+    temperature: float = SAMPLING["temperature"],
+    top_k: int = SAMPLING["top_k"],
+    top_p: float = SAMPLING["top_p"],
+    seed: int = 0,
+    best: Switch = False,
+):
+    """Talk with a trained model: it continues a transcript of lines that begin with User: and Assistant:.
+
+    Ctrl-C ends an answer, Ctrl-D (or the end of the input) the conversation. A model that was not trained on
+    conversations continues it as it continues any text.
+
+    Parameters
+    ----------
+    run
+        Folder of a run, as `tinyllm train` leaves it.
+    max_new_tokens
+        Longest answer, in tokens.
+    temperature
+        Below 1 likely tokens gain, above 1 unlikely ones; 0 always takes the likeliest.
+    top_k
+        Draw from the k likeliest tokens only; as many as the vocabulary has is no limit.
+    top_p
+        Draw from the fewest tokens that have this probability together; 1 is no limit.
+    seed
+        The same seed gives the same answers to the same messages.
+    best
+        Use the weights that had the lowest validation loss, not the last ones.
+    """
+    import sys
+
+    from ..generation import Rules, TextStream, stream
+    from ..generation.generate import end_ids
+    from ..training.run import load_run
+    from .writing import end_of_text, show
+
+    rules = Rules(temperature=temperature, top_k=top_k, top_p=top_p)
+    model, tokenizer = load_run(run, best)
+    tokenizer.encode(f"{USER} \n{ASSISTANT}")  # what the model must know to talk at all
+    cache = model.new_cache(1, model.block_size)
+    room = max(model.block_size - max_new_tokens, (model.block_size + 1) // 2)  # for what was said so far
+    transcript = ""
+    for number, message in enumerate(messages()):
+        try:
+            tokenizer.encode(message)
+        except ValueError as error:
+            print(f"tinyllm: {error}", file=sys.stderr)
+            continue
+        asked = f"{transcript}{USER} {message}\n{ASSISTANT}"
+        ids = tokenizer.encode(asked)[-room:]
+        answer = TextStream(tokenizer, [f"\n{USER}"], end_ids(end_of_text(model)))
+        steps = stream(model, ids, max_new_tokens, rules, seed=seed + number, cache=cache)
+        show(ASSISTANT)
+        try:
+            for step in steps:
+                show(answer.add(int(step.ids[0])))
+                if answer.ended:
+                    break
+        except KeyboardInterrupt:
+            pass
+        show(answer.rest() + "\n")
+        transcript = f"{asked}{answer.text}\n"
+
+
+def messages():
+    """The lines that a user types, but for empty ones."""
+    import sys
+
+    prompt = f"{USER} " if sys.stdin.isatty() and sys.stdout.isatty() else ""
+    while True:
+        try:
+            message = input(prompt).strip()
+        except EOFError:
+            print()
+            return
+        if message:
+            yield message
