@@ -24,25 +24,25 @@ def tinyllm_step(config, backend):
     """(step, versions): step() makes one training step and gives the seconds of the whole and of its three parts."""
     import numpy as np
 
-    from tinyllm import GPT, AdamW, GPTConfig
-    from tinyllm.optim import clip_grad_norm
+    from tinyllm import GPT, GPTConfig
+    from tinyllm.optim import FlatAdamW
 
     model = GPT(GPTConfig(**config.sizes)).to(backend)
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = AdamW(groups, lr=LEARNING_RATE, betas=BETAS)
+    optimizer = FlatAdamW(groups, lr=LEARNING_RATE, betas=BETAS)
     ids, targets = batch(config)
 
     def forward():
         return model.loss(ids, targets)
 
     def update():
-        clip_grad_norm(model.parameters(), GRAD_CLIP)
+        optimizer.clip(GRAD_CLIP)
         optimizer.step()
         optimizer.zero_grad()
 
-    return timed(forward, lambda loss: loss.backward(), update), {"numpy": np.__version__}
+    return timed(forward, optimizer.backward, update), {"numpy": np.__version__}
 
 
 def torch_step(config, compiled):

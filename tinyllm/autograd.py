@@ -9,10 +9,12 @@ Gradients of gradients are out of scope: a backward is plain array code that is 
 
 import heapq
 import inspect
+from collections.abc import Callable
 from itertools import count
+from typing import NamedTuple
 
 from .arguments import as_floats, describe, tensors_of
-from .backend import array_module, is_array
+from .backend import array_module, backend_of, is_array
 from .observe import MODE
 from .tensor import Tensor, as_array
 
@@ -44,12 +46,15 @@ class Op:
         self.names = tuple(p.name for p in arrays)
         self.optional = frozenset(p.name for p in arrays if p.default is None)
         self.variadic = arrays[-1].kind is inspect.Parameter.VAR_POSITIONAL
-        self.takes_needs = "needs" in inspect.signature(backward).parameters
+        self.takes_needs = takes_needs(backward)
+        self.kernels = {}  # {backend: a Kernel, which runs in place of this pair}
 
     def __call__(self, *inputs, **options):
         tensors, dtype = tensors_of(self, inputs, options)
+        mode = MODE.get()
+        pair = self.kernels.get(backend_of(tensors[0].data), self) if mode.kernels and self.kernels else self
         try:
-            y, saved = self.forward(*(None if t is None else t.data for t in tensors), **options)
+            y, saved = pair.forward(*(None if t is None else t.data for t in tensors), **options)
         except Exception as error:
             error.add_note(f"in {describe(self, tensors, options)}")
             raise
@@ -58,11 +63,10 @@ class Op:
             return self(*as_floats(self, tensors), **options)
         if y.dtype.kind == "f" and y.dtype != dtype:
             raise TypeError(f"{describe(self, tensors, options)} made {y.dtype} out of {dtype}")
-        mode = MODE.get()
         output = Tensor(y)
         if mode.recording and any(t is not None and t.requires_grad for t in tensors):
             output.requires_grad = True
-            output.node = Node(self, tensors, saved, output)
+            output.node = Node(self, pair, tensors, saved, output)
         for observer in mode.observers:
             observer.op_ran(self, tensors, options, output, saved)
         return output
@@ -75,6 +79,23 @@ class Op:
         return f"<op {self.__name__}{self.__signature__}>"
 
 
+class Kernel(NamedTuple):
+    """A forward and its backward that do what those of an op do, faster on one backend. They may save other things."""
+
+    forward: Callable
+    backward: Callable
+    takes_needs: bool
+
+
+def kernel(op, backend, forward, backward):
+    """From now on, `op` of arrays of `backend` runs as this pair (but see `observe.plain_ops`)."""
+    op.kernels[backend] = Kernel(forward, backward, takes_needs(backward))
+
+
+def takes_needs(backward):
+    return "needs" in inspect.signature(backward).parameters
+
+
 class Node:
     """One op that ran: its backward, what its forward saved, and who made its inputs.
 
@@ -82,10 +103,10 @@ class Node:
     backward needs is freed at once, and no reference ever points from an older node to a newer one: no cycles.
     """
 
-    __slots__ = ("op", "saved", "inputs", "shape", "dtype", "time", "__weakref__")
+    __slots__ = ("op", "pair", "saved", "inputs", "shape", "dtype", "time", "__weakref__")
 
-    def __init__(self, op, tensors, saved, output):
-        self.op, self.saved, self.time = op, saved, next(_clock)
+    def __init__(self, op, pair, tensors, saved, output):
+        self.op, self.pair, self.saved, self.time = op, pair, saved, next(_clock)
         self.inputs = tuple((t.node or t) if t is not None and t.requires_grad else None for t in tensors)
         self.shape, self.dtype = output.shape, output.dtype
 
@@ -101,9 +122,9 @@ class Node:
         if self.saved is None:
             raise RuntimeError(f"{name}: a second backward needs what the first one freed; run the forward again")
         saved, self.saved = self.saved, None
-        needs = {"needs": tuple(source is not None for source in self.inputs)} if self.op.takes_needs else {}
+        needs = {"needs": tuple(source is not None for source in self.inputs)} if self.pair.takes_needs else {}
         try:
-            grads = self.op.backward(dy, *saved, **needs)
+            grads = self.pair.backward(dy, *saved, **needs)
         except Exception as error:
             error.add_note(f"in the backward of {self}")
             raise
@@ -117,16 +138,19 @@ class Node:
         return grads
 
 
-def gradients(loss, dy=None):
+def gradients(loss, dy=None, take=None):
     """{leaf: dloss/dleaf} for every leaf that requires a gradient. No `.grad` is read or written; the graph is used up.
 
     dy is dL/dloss, of loss's shape; a scalar loss needs none (dL/dL = 1). What comes back may be shared or
-    read-only: copy before you write.
+    read-only: copy before you write. take(leaf, share), where it is given, gets the share of every use of a leaf as
+    soon as it is there, and nothing is kept here.
     """
     if not loss.requires_grad:
         raise RuntimeError("nothing here requires a gradient: make a leaf with Tensor(..., requires_grad=True), "
                            "and run the forward outside no_grad()")
     pending = {loss.node or loss: _upstream(loss, dy)}
+    if take and not loss.node:
+        take(loss, pending.pop(loss))
     newest = [loss.node] if loss.node else []
     observers = MODE.get().observers
     while newest:
@@ -137,6 +161,9 @@ def gradients(loss, dy=None):
             observer.backward_ran(node, dy, grads)
         for source, share in zip(node.inputs, grads):
             if source is None:
+                continue
+            if take and isinstance(source, Tensor):
+                take(source, share)
                 continue
             before = pending.get(source)
             if before is None and isinstance(source, Node):

@@ -1,9 +1,10 @@
-"""What holds here and now: whether ops are recorded for backward, and who listens.
+"""What holds here and now: whether ops are recorded for backward, whether kernels run, and who listens.
 
 An Observer hears every op that runs, every gradient that arrives, every clip and every update. Nothing is paid
 when nobody listens. The mode belongs to the context (thread, task), so two threads can differ.
 """
 
+import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -40,6 +41,7 @@ class Observer:
 @dataclass(frozen=True)
 class Mode:
     recording: bool = True
+    kernels: bool = os.environ.get("TINYLLM_KERNELS", "on") != "off"  # where some are loaded (see kernels/)
     observers: tuple[Observer, ...] = ()
 
 
@@ -58,6 +60,11 @@ def _mode(**changes):
 def no_grad():
     """`with no_grad():` or `@no_grad()`: ops run without being recorded, so nothing is kept for a backward."""
     return _mode(recording=False)
+
+
+def plain_ops():
+    """`with plain_ops():` or `@plain_ops()`: ops run as they stand in tinyllm/ops/, also where kernels are loaded."""
+    return _mode(kernels=False)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 import tinyllm as torch
 from tinyllm import nn, optim
-from tinyllm.data import Dataset, DataLoader
+from tinyllm.data import DataLoader, Dataset
 
 
 class DiabetesDataset(Dataset):

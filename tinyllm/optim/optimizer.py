@@ -2,6 +2,7 @@
 
 from ..observe import MODE
 from ..tensor import Tensor
+from .clip import clip_grad_norm
 
 
 class Optimizer:
@@ -48,6 +49,14 @@ class Optimizer:
         if not all(0 <= v < highest for v in numbers):
             raise ValueError(f"{type(self).__name__}: {name} must be from 0 to below {highest}, not {value}")
 
+    def backward(self, loss, dy=None):
+        """loss.backward(dy), for an optimizer that has a place of its own for gradients."""
+        loss.backward(dy)
+
+    def clip(self, max_norm):
+        """`clip_grad_norm` of all its parameters."""
+        return clip_grad_norm((p for group in self.param_groups for p in group["params"]), max_norm)
+
     def zero_grad(self):
         """Forget the gradients, so that the next backward starts from none."""
         for group in self.param_groups:
@@ -58,7 +67,7 @@ class Optimizer:
         """Move every parameter that has a gradient."""
         observers = MODE.get().observers
         for group in self.param_groups:
-            options = {name: _plain(value) for name, value in group.items() if name != "params"}
+            options = plain_numbers(group)
             for p in group["params"]:
                 if p.grad is None:
                     continue
@@ -68,6 +77,7 @@ class Optimizer:
                     observer.parameter_updated(p, before, self.state[p], options)
 
 
-def _plain(number):
-    """A Python float (or a tuple of them): a rate that numpy computed would turn float32 weights into float64."""
-    return tuple(map(float, number)) if isinstance(number, (tuple, list)) else float(number)
+def plain_numbers(group):
+    """The options of a group as Python floats: a rate that numpy computed would turn float32 weights into float64."""
+    options = {name: value for name, value in group.items() if name != "params"}
+    return {n: tuple(map(float, v)) if isinstance(v, (tuple, list)) else float(v) for n, v in options.items()}

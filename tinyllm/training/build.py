@@ -3,7 +3,8 @@
 from dataclasses import fields
 
 from ..models import GPT, GPTConfig
-from ..optim import AdamW
+from ..observe import MODE
+from ..optim import AdamW, FlatAdamW
 from .state import TrainState
 
 
@@ -31,4 +32,5 @@ def build_optimizer(config, model):
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))
+    fast = config.backend == "numpy" and MODE.get().kernels
+    return (FlatAdamW if fast else AdamW)(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))

@@ -5,7 +5,7 @@ import time
 
 from ..backend import to
 from ..debug import first_non_finite
-from ..optim import clip_grad_norm, warmup_cosine
+from ..optim import warmup_cosine
 from ..random import dropout_step
 from .progress import Progress
 from .state import Diverged
@@ -18,7 +18,7 @@ def train_step(state, config, batch):
 
     def loss_and_norm():
         loss = add_gradients(state, config, batch)
-        return loss, float(clip_grad_norm(model.parameters(), config.grad_clip or math.inf))
+        return loss, float(optimizer.clip(config.grad_clip or math.inf))
 
     loss, grad_norm = loss_and_norm()
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
@@ -48,7 +48,7 @@ def add_gradients(state, config, batch):
         part = slice(first, first + B)
         with dropout_step(config.seed, state.step, first):
             loss = state.model.loss(to(ids[part], config.backend), to(targets[part], config.backend))
-        loss.backward(1 / parts)
+        state.optimizer.backward(loss, 1 / parts)
         losses.append(loss.item())
     return sum(losses) / parts
 

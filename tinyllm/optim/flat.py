@@ -1,0 +1,188 @@
+"""AdamW where the optimizer owns its parameters: long vectors, moved in place.
+
+The same numbers as adamw.py's up to rounding. What differs is where they live, and that nothing is allocated.
+"""
+
+import math
+import sys
+
+import numpy as np
+
+from ..autograd import gradients
+from ..observe import MODE
+from .adamw import AdamW
+from .optimizer import plain_numbers
+
+BLOCK = 1 << 16  # numbers that are moved together: p, g, m, v and a scratch of them stay in a core's cache
+
+
+class FlatAdamW(AdamW):
+    """AdamW on numpy. Parameters, gradients, m and v are views of four vectors, group after group.
+
+    A step writes to the vectors themselves. Where somebody else still sees one (an array that was kept, a graph that
+    waits for its backward), it goes on in another, and what they see stays as it was.
+    `empty(size, dtype)` makes the vectors, as where several processes are to see them.
+    """
+
+    def __init__(self, params, *, empty=np.empty, **options):
+        super().__init__(params, **options)
+        self.params = [p for group in self.param_groups for p in group["params"]]
+        dtypes = {p.dtype for p in self.params}
+        if len(dtypes) > 1 or not all(isinstance(p.data, np.ndarray) for p in self.params):
+            raise TypeError("FlatAdamW moves numpy parameters of one dtype; use AdamW for others")
+        self.dtype, self.empty, self.scale = dtypes.pop(), empty, 1.0
+        self.p, self.g, self.m, self.v = (Vector(self.params, self.dtype, empty) for _ in range(4))
+        self.copies = 0  # how often somebody else saw the parameters
+        self.adopt()
+
+    def adopt(self):
+        """Take what a parameter or its state was set to since the last step (weights that were loaded)."""
+        for p in self.params:
+            state = self.state[p]
+            p.data = self.p.take(p, p.data)
+            state["m"], state["v"] = self.m.take(p, state["m"]), self.v.take(p, state["v"])
+
+    # gradients
+
+    def backward(self, loss, dy=None):
+        """Add dloss/dp to the gradient of every parameter, each share as it comes: no second copy of them is made."""
+        if MODE.get().observers:
+            super().backward(loss, dy)
+        else:
+            gradients(loss, dy, self.add_gradient)
+
+    def add_gradient(self, p, share):
+        """p.grad ← p.grad + share"""
+        if p.grad is not None:
+            p.grad += share
+        elif p not in self.g.views:  # no parameter of this optimizer
+            p.grad = share.copy()
+        else:
+            p.grad = self._taken_gradient(p, share)
+
+    def _taken_gradient(self, p, grad):
+        if self.g.seen(p):
+            self.g = Vector(self.params, self.dtype, self.empty)
+        return self.g.take(p, grad)
+
+    def clip(self, max_norm):
+        """The joint length of all gradients; the next step takes them times min(1, max_norm / (norm + 1e-6))."""
+        if MODE.get().observers:
+            return super().clip(max_norm)
+        self._gather()
+        norm = math.sqrt(math.fsum(self.square_sum(start, stop) for start, stop, _ in self.stretches()))
+        self.scale = min(1.0, max_norm / (norm + 1e-6))
+        return norm
+
+    def square_sum(self, start, stop):
+        """Σ g² over a part of the vector, block by block."""
+        parts = (self.g.array[block] for block in blocks(start, stop))
+        return math.fsum(float(np.dot(part, part)) for part in parts)
+
+    def _gather(self):
+        """Gradients that somebody put elsewhere, into their vector."""
+        for p in self.params:
+            if p.grad is not None and p.grad is not self.g.views[p]:
+                p.grad = self._taken_gradient(p, p.grad)
+
+    # the step
+
+    def step(self):
+        """Move every parameter that has a gradient."""
+        if MODE.get().observers:
+            return super().step()
+        self.adopt()
+        self._gather()
+        if self.p.seen():
+            self.p, self.copies = Vector(self.params, self.dtype, self.empty), self.copies + 1
+            self.adopt()
+        for start, stop, options in self.stretches():
+            self.update_stretch(start, stop, options)
+        for p in self.params:
+            self.state[p]["step"] += p.grad is not None
+        self.scale = 1.0
+
+    def stretches(self):
+        """(start, stop, options of adamw_) of parameters side by side that have a gradient and are moved alike."""
+        found = []
+        for group in self.param_groups:
+            options = plain_numbers(group)
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                place = self.p.places[p]
+                mine = {**options, "step": self.state[p]["step"] + 1, "scale": self.scale}
+                if found and found[-1][1:] == (place.start, mine):
+                    found[-1] = (found[-1][0], place.stop, mine)
+                else:
+                    found.append((place.start, place.stop, mine))
+        return found
+
+    def update_stretch(self, start, stop, options):
+        scratch = np.empty(BLOCK, self.dtype)
+        for block in blocks(start, stop):
+            arrays = (vector.array[block] for vector in (self.p, self.g, self.m, self.v))
+            adamw_(*arrays, scratch[: block.stop - block.start], **options)
+
+
+def adamw_(p, g, m, v, t, *, step, scale, lr, betas, eps, weight_decay):
+    """adamw in place, of gradients g · scale, in 13 passes over a block; t: a scratch of its size.
+
+    m̂ / (√v̂ + ε) is written m · √c₂/c₁ / (√v + ε √c₂), with c₁ = 1 − β₁ᵗ and c₂ = 1 − β₂ᵗ.
+    """
+    beta1, beta2 = betas
+    c1, root_c2 = 1 - beta1**step, math.sqrt(1 - beta2**step)
+    np.multiply(g, (1 - beta1) * scale, out=t)
+    m *= beta1
+    m += t
+    t *= t
+    t *= (1 - beta2) / (1 - beta1) ** 2
+    v *= beta2
+    v += t
+    np.sqrt(v, out=t)
+    t += eps * root_c2
+    np.divide(m, t, out=t)
+    t *= lr * root_c2 / c1
+    p *= 1 - lr * weight_decay
+    p -= t
+
+
+def blocks(start, stop):
+    return (slice(i, min(i + BLOCK, stop)) for i in range(start, stop, BLOCK))
+
+
+class Vector:
+    """One array for all parameters: `views[p]`, the part at `places[p]`, has the shape of p."""
+
+    def __init__(self, params, dtype, empty):
+        ends = np.cumsum([p.data.size for p in params]).tolist()
+        self.size = ends[-1]
+        self.array = empty(self.size, dtype)
+        self.places = dict(zip(params, map(slice, [0, *ends], ends)))
+        self.views = {p: self.array[place].reshape(p.shape) for p, place in self.places.items()}
+
+    def take(self, p, data):
+        """The view of p, with what is in data."""
+        view = self.views[p]
+        if data is not view:
+            if data.dtype != view.dtype or data.shape != view.shape:
+                raise TypeError(f"FlatAdamW: a parameter of {view.shape} {view.dtype} became {data.shape} {data.dtype}"
+                                "; make a new optimizer")
+            view[...] = data
+        return view
+
+    def seen(self, p=None):
+        """Whether anybody else holds the array, a view of it, or an object of `views`.
+
+        All parameters hold their own, or, where p is given, p alone is looked at and does not hold it.
+        """
+        if sys.getrefcount(self.array) > len(self.views) + ALONE:
+            return True
+        if p is not None:
+            return sys.getrefcount(self.views[p]) > ALONE
+        return max(map(sys.getrefcount, self.views.values())) > ALONE_AMONG_OTHERS + 1
+
+
+_probe = {0: np.empty(0)}
+ALONE = sys.getrefcount(_probe[0])  # of an array that nothing but one container holds
+ALONE_AMONG_OTHERS = max(map(sys.getrefcount, _probe.values()))
