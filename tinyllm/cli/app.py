@@ -15,6 +15,7 @@ from ..training.config import preset_path, read_toml
 from .attention import attention
 from .chat import chat
 from .check import check
+from .data import data
 from .doctor import doctor
 from .eval import eval_
 from .exercise import exercise
@@ -52,7 +53,7 @@ def _app(defaults):
     app = App(name="tinyllm", help="A complete small language model in transparent numpy.", version=__version__,
               group_parameters=whole, config=defaults, suppress_keyboard_interrupt=False)  # fmt: skip
     commands = {"train": train, "generate": generate, "chat": chat, "eval": eval_, "info": info, "attention": attention,
-                "step": step, "check": check, "exercise": exercise, "doctor": doctor}  # fmt: skip
+                "step": step, "check": check, "exercise": exercise, "data": data, "doctor": doctor}  # fmt: skip
     for name, command in commands.items():
         app.command(command, name=name)
     return app

@@ -8,10 +8,10 @@ from ..data import python_manual, read_texts
 
 def load_text(sources, quiet=False):
     """The texts of --data as one; without any, the manual of this Python."""
-    return read_texts(sources, None if quiet else _Bar()) if sources else python_manual()
+    return read_texts(sources, None if quiet else Bar()) if sources else python_manual()
 
 
-class _Bar:
+class Bar:
     """A rich progress bar on standard error, in the form that pooch drives."""
 
     def __init__(self):

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from .. import nn
 from ..generation.cache import KVCache
@@ -91,9 +90,13 @@ class GPT(LanguageModel):
     def from_pretrained(cls, directory, weights=WEIGHTS):
         """The model of a Hugging Face folder, in evaluation mode; weights: another file of it, as best.safetensors.
 
+        The name of a model that `tinyllm data download` has fetched stands for its folder: "gpt2".
         float32 and float64 weights are views of the file: they are read when they are used, and take no memory twice.
         """
-        refuse_pickle(Path(directory))
+        from ..data.hub import local_model  # loads what speaks to the network
+
+        directory = local_model(directory)
+        refuse_pickle(directory)
         fields, generation_config = pretrained.read_config(directory)
         try:
             config = GPTConfig(**fields)
