@@ -23,7 +23,8 @@ def test_every_gradient_has_its_formula_and_its_reason(name):
     op = OPS[name]
     backward = formulas.FORMULAS[name].backward
     assert set(backward) == set(op.names) - op.discrete
-    assert all(why.endswith(".") for _, why in backward.values())
+    for why in (formulas.FORMULAS[name].why, *(why for _, why in backward.values())):
+        assert why.endswith(".") and 20 <= len(why) <= 170
 
 
 @pytest.mark.parametrize("name", sorted(OPS))

@@ -49,6 +49,19 @@ def test_the_line_is_the_one_that_a_reader_would_point_at(function, result, text
     assert text_of(function, result_lines(function)[result]) == text
 
 
+@pytest.mark.parametrize(
+    ("absent", "text"),
+    [
+        ((), "y = y + bias"),
+        (("bias",), "y = y * weight"),
+        (("weight", "bias"), "y = x_hat"),
+        (("weight",), "y = y + bias"),
+    ],
+)
+def test_what_did_not_run_is_not_marked(absent, text):
+    assert text_of(OPS["layer_norm"].forward, result_lines(OPS["layer_norm"].forward, absent)[0]) == text
+
+
 def without(function, lines):
     """The function with a raise in the place of the statement on those lines."""
     source, first = textwrap.dedent(inspect.getsource(function)), inspect.getsourcelines(function)[1]

@@ -16,6 +16,7 @@ from importlib.resources import files
 from . import formulas
 from .checks import check_steps
 from .export import UPDATES, plain, to_dict
+from .source import result_lines
 
 ARITHMETIC = ("terms", "indices", "elementwise", "gelu", "picking", "shape", "reductions", "products", "norms",
               "attention", "losses", "training")  # fmt: skip
@@ -65,7 +66,10 @@ def sha256(text):
 
 
 def formulas_of(trace):
-    """The MathML of each kind of call, and of the steps that are no ops; `of_call` says which kind a call is."""
+    """The formulas of each kind of call, and the lines that make its output; and of the steps that are no ops.
+
+    `of_call` says which kind a call is.
+    """
     kinds, of_call = {}, []
     for call in trace.calls:
         present = tuple(name for name, value in zip(call.op.names, call.inputs) if call.op.variadic or value)
@@ -83,8 +87,10 @@ def formulas_of(trace):
 
 def formula_dict(op, present):
     formula = formulas.formula_of(op)
+    absent = op.optional - set(present)
     return {
-        "forward": formulas.mathml(formulas.present(formula.forward, present)),
+        "lines": result_lines(op.forward, absent)[0],
+        "forward": explained(formulas.present(formula.forward, present), formula.why),
         "backward": {x: explained(formulas.present(tex, present), why) for x, (tex, why) in formula.backward.items()},
     }
 

@@ -226,11 +226,17 @@ function slotNames(recording, step) {
   return names;
 }
 
+/** What is said of calls of the same op with the same arrays given. */
+function kindOf(recording, call) {
+  const { kinds, of_call } = recording.json.formulas;
+  return kinds[of_call[call.id]];
+}
+
 function explanationOf(recording, step) {
   const { formulas, ops } = recording.json;
   if (!step.call) return formulas.others[step.phase];
-  const kind = formulas.kinds[formulas.of_call[step.call.id]];
-  if (step.phase !== "backward") return { formula: kind.forward, why: "" };
+  const kind = kindOf(recording, step.call);
+  if (step.phase !== "backward") return kind.forward;
   return kind.backward[ops[step.call.op].inputs[step.wrt]] ?? kind.backward.xs;
 }
 
@@ -339,7 +345,7 @@ function sourceOf(recording, step) {
     return source && { source, hot: source.results[step.phase === "clip" ? 2 : 0] };
   }
   const op = ops[step.call.op];
-  if (step.phase !== "backward") return { source: op.forward, hot: op.forward.results[0] };
+  if (step.phase !== "backward") return { source: op.forward, hot: kindOf(recording, step.call).lines };
   return { source: op.backward, hot: op.backward.results[Math.min(step.wrt, op.backward.results.length - 1)] };
 }
 
