@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import debugger
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -20,6 +22,16 @@ def test_it_opens_with_the_two_commands():
 def test_the_excerpt_is_what_stands_in_the_file():
     excerpt = next(block for block in BLOCKS if "layer_norm_forward" in block)
     assert excerpt.strip() in (ROOT / "tinyllm/ops/layer_norm.py").read_text(encoding="utf-8")
+
+
+def test_the_debugger_says_what_stands_there():
+    assert debugger.SLOT.search(README)[2] == debugger.session()
+
+
+def test_the_pictures_are_there_and_small():
+    pictures = re.findall(r'(?:src|srcset)="([^"]*)"', README)
+    assert len(pictures) == 2
+    assert all(0 < (ROOT / path).stat().st_size < 200_000 for path in pictures)
 
 
 def test_the_error_table_is_the_measured_one():
