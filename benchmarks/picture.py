@@ -1,7 +1,8 @@
 """The pictures of the stepper at the top of README: python benchmarks/picture.py
 
 A step of `tinyllm step "to be or not to be"` in Chromium, through playwright: the embedding adds its share to the
-gradient of the weight it is tied to, which the output layer already brought. One picture for light and one for dark, in benchmarks/results/.
+gradient of the weight it is tied to, which the output layer already brought. One picture for light and one for dark,
+in benchmarks/results/; needs the extra `test`.
 """
 
 import io

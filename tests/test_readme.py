@@ -25,7 +25,7 @@ def test_the_excerpt_is_what_stands_in_the_file():
 
 
 def test_the_debugger_says_what_stands_there():
-    assert debugger.SLOT.search(README)[2] == debugger.session()
+    assert debugger.SLOT.search(README)[2] == debugger.session(), "run python tests/debugger.py, which writes it anew"
 
 
 def test_the_pictures_are_there_and_small():
