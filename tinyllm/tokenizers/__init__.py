@@ -1,5 +1,16 @@
-"""Text to ids and back."""
+"""Text to ids and back.
 
+    char.py         a token is a character
+    bpe_plain.py    byte-pair encoding on one page, to read
+    bpe.py          byte-pair encoding to use: trained here, or read from Hugging Face's files
+    tiktoken_tokenizer.py    the vocabularies of OpenAI's models, by name
+"""
+
+from .bpe import BPETokenizer
 from .char import CharTokenizer
+from .load import load
+from .pretokenize import PATTERNS
+from .stream import stream_text
+from .tiktoken_tokenizer import TiktokenTokenizer
 
-__all__ = ["CharTokenizer"]
+__all__ = ["PATTERNS", "BPETokenizer", "CharTokenizer", "TiktokenTokenizer", "load", "stream_text"]

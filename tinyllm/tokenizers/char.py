@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..backend import check_ids, to_numpy
 from ..files import replace_text
-from ..tensor import Tensor
+from .checks import row_of_ids
 
 
 class CharTokenizer:
@@ -67,22 +66,20 @@ class CharTokenizer:
 
         ids (T,) integers  ->  text of T characters
         """
-        ids = to_numpy(Tensor(ids).data)
-        if ids.ndim > 1:
-            raise ValueError(f"decode takes the ids of one text, got {ids.shape}; decode it row by row")
-        if ids.size == 0:
-            return ""
-        if ids.dtype.kind not in "iu":
-            raise TypeError(f"decode takes integer ids, not {ids.dtype}")
-        check_ids(ids, self.vocab_size, "token id")
-        return self._codes[ids].tobytes().decode("utf-32-le")
+        return self._codes[row_of_ids(ids, self.vocab_size)].tobytes().decode("utf-32-le")
+
+    def decode_bytes(self, ids):
+        """The same text in UTF-8."""
+        return self.decode(ids).encode("utf-8")
+
+    def to_json(self):
+        """The text of the file that `save` writes."""
+        return json.dumps({"type": "char", "characters": self.characters}, ensure_ascii=False, indent=2) + "\n"
 
     def save(self, directory):
         """Write directory/tokenizer.json; the directory is made where there is none."""
         Path(directory).mkdir(parents=True, exist_ok=True)
-        content = {"type": "char", "characters": self.characters}
-        text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-        replace_text(Path(directory, "tokenizer.json"), text)
+        replace_text(Path(directory, "tokenizer.json"), self.to_json())
 
     @classmethod
     def load(cls, directory):
