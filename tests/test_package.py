@@ -35,7 +35,7 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "data": f"{BELOW_NN} creation files tokenizers",
     "generation": f"{BELOW_NN} creation tokenizers",
     "models": f"{BELOW_MODELS} files data",
-    "tracing": f"{ENGINE} files nn ops optim __init__",
+    "tracing": f"{ENGINE} files display nn ops optim __init__",
     "debug": f"{ENGINE} nn tracing",
     "training": f"{BELOW_MODELS} debug files optim tokenizers data models tracing __init__",
     "checking": f"{ENGINE} ops gradcheck",

@@ -153,3 +153,18 @@ def test_the_same_tensor_twice_gets_two_shares():
         (x * x).sum().backward()
     shares = [step for step in of_phase(t, "backward") if step.value.name == "x" or step.value is t.calls[0].inputs[0]]
     assert [(step.wrt, step.nth) for step in shares] == [(0, 1), (1, 2)] and x.grad.tolist() == [4, 6]
+
+
+def test_what_was_recorded_shows_itself_in_a_line():
+    x = Tensor(np.array([[1.0, -2.0]]), requires_grad=True)
+    with trace() as t:
+        y = x * 2.0
+        y.sum().backward()
+    assert repr(t) == "<trace of 2 ops in 5 steps: look at it with .show() or .to_html(path)>"
+    assert repr(t.calls[0]) == "<y = multiply(a, b)>"
+    assert repr(t.values[0]) == "<input a (1, 2) float64, -2 … 1, mean -0.5>"
+    assert repr(t.steps[-1]).startswith("<backward: da = multiply_backward(dy")
+    model = model_of(n_layer=1)
+    with trace() as t, no_grad():
+        model(IDS[:, :-1])
+    assert "<qkv = linear(ln_1, h.0.attn.c_attn.weight, h.0.attn.c_attn.bias) in h.0.attn.c_attn>" in map(repr, t.calls)

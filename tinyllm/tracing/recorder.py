@@ -18,13 +18,14 @@ import numpy as np
 
 from ..autograd import Op
 from ..backend import is_array, to_numpy
+from ..display import statistics
 from ..files import replace_text
 from ..nn.module import Parameter
 from ..observe import Observer, observe
 from .source import assigned_name, callers
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Value:
     """An array that was there: what an op received or made, a parameter, a gradient."""
 
@@ -35,8 +36,12 @@ class Value:
     array: np.ndarray
     gradient: bool  # whether it wants one
 
+    def __repr__(self):
+        facts = "" if self.array is None else f" {self.array.shape} {self.array.dtype}, {statistics(self.array)}"
+        return f"<{self.role} {self.name}{within(self.scope)}{facts}>"
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, repr=False)
 class Call:
     """An op that ran."""
 
@@ -49,8 +54,12 @@ class Call:
     saved: dict  # {name in the backward's signature: a Value where it is one, else a copy of the array, or what it is}
     places: list  # who called it, from the op outwards: places in source files (see source.py)
 
+    def __repr__(self):
+        names = ", ".join("None" if value is None else value.name for value in self.inputs)
+        return f"<{self.output.name} = {self.op.__name__}({names}){within(self.scope)}>"
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, repr=False)
 class Step:
     """One thing that happened. What it has besides its phase depends on that.
 
@@ -68,6 +77,11 @@ class Step:
     nth: int = 1  # which of the shares of this gradient
     numbers: dict = field(default_factory=dict)
 
+    def __repr__(self):
+        from .terminal import title
+
+        return f"<{self.phase}: {title(self)}>"
+
 
 class Trace(Observer):
     """What `trace()` gives: calls, values and steps, and (see the package) ways to look at them.
@@ -83,6 +97,9 @@ class Trace(Observer):
         self._running = None  # the call whose backward ran last
         self._written = {}  # how many shares each gradient has got
         self.meta, self.text = {}, None  # what whoever records knows besides (see page.py)
+
+    def __repr__(self):
+        return f"<trace of {len(self.calls)} ops in {len(self.steps)} steps: look at it with .show() or .to_html(path)>"
 
     def shares(self, value):
         """How many shares the gradient of a value got in all."""
@@ -205,6 +222,10 @@ def trace():
 def copied(x):
     """A number stays itself, an array is copied to the host."""
     return np.array(to_numpy(x)) if is_array(x) else x
+
+
+def within(scope):
+    return f" in {scope}" if scope else ""
 
 
 def names_of(op, count):
