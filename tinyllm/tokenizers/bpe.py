@@ -130,10 +130,10 @@ class BPETokenizer:
         """
         parts = {new: pair for pair, (_, new) in self._ranks.items()}
         ids = list(parts)
-        others = [token for token, i in self.vocab.items() if len(token) > 1 and i not in parts]
-        if not BYTES.keys() <= self.vocab.keys() or len(ids) < len(self.merges) or ids != sorted(ids) or others:
+        made = BYTES.keys() | {self._tokens[new] for new in ids}
+        if self.vocab.keys() != made or len(ids) < len(self.merges) or ids != sorted(ids):
             raise ValueError("this vocabulary cannot be tiktoken's, which needs all 256 bytes, every other token from "
-                             f"one merge{f', as {others[0]!r} is not,' * bool(others)} and ids in the order of merges")
+                             "one merge, and ids in the order of the merges")
         for new, pair in parts.items():
             if not no_merge_across(pair, self._ranks, parts):
                 raise ValueError(f"token {new}, {self._tokens[new]!r}, does not come out of its own bytes, so tiktoken "
