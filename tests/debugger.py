@@ -19,7 +19,6 @@ p dy.shape, x_hat.shape, rstd.shape
 until 35
 p bool(abs(dx.sum(axis=-1)).max() < 1e-6)
 up
-up
 p node
 up
 up

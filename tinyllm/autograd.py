@@ -116,18 +116,17 @@ class Node:
     def __lt__(self, other):
         return self.time > other.time  # the heap of `gradients` gives the newest first
 
-    def backward(self, dy):
-        """One gradient an input (None: not needed); frees what the forward saved."""
-        name = self.op.__name__
+    def spend(self):
+        """What its backward is called with after dy; the node forgets it."""
         if self.saved is None:
-            raise RuntimeError(f"{name}: a second backward needs what the first one freed; run the forward again")
+            raise RuntimeError(f"{self.op.__name__}: a second backward needs what the first one freed; run the forward "
+                               "again")
         saved, self.saved = self.saved, None
-        needs = {"needs": tuple(source is not None for source in self.inputs)} if self.pair.takes_needs else {}
-        try:
-            grads = self.pair.backward(dy, *saved, **needs)
-        except Exception as error:
-            error.add_note(f"in the backward of {self}")
-            raise
+        return saved, {"needs": tuple(s is not None for s in self.inputs)} if self.pair.takes_needs else {}
+
+    def checked(self, grads):
+        """One gradient an input (None: not needed), each as its input is."""
+        name = self.op.__name__
         grads = tuple(g if g is None else as_array(g) for g in (grads if isinstance(grads, tuple) else (grads,)))
         if len(grads) != len(self.inputs):
             raise RuntimeError(f"{name}_backward gave {len(grads)} gradients for {len(self.inputs)} arrays")
@@ -156,7 +155,14 @@ def gradients(loss, dy=None, take=None):
     while newest:
         node = heapq.heappop(newest)  # everyone who used its output is newer, so its dy is complete
         dy = pending.pop(node)
-        grads = node.backward(dy)
+        saved, needs = node.spend()
+        try:
+            grads = node.pair.backward(dy, *saved, **needs)
+        except Exception as error:
+            error.add_note(f"in the backward of {node}")
+            raise
+        del saved  # nobody else holds it: its memory is free from here on
+        grads = node.checked(grads)
         for observer in observers:
             observer.backward_ran(node, dy, grads)
         for source, share in zip(node.inputs, grads):
