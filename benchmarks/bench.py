@@ -2,6 +2,7 @@
 
     python benchmarks/bench.py                                   micro, against torch eager
     python benchmarks/bench.py --configs micro,baby --peers torch-eager,torch-compile --rounds 9 --json results.json
+    python benchmarks/bench.py generate                          tokens a second instead: see generate.py
 
 Each library runs in a process of its own (worker.py) with the same number of threads, and they take turns: round by
 round, so that a slow moment of the machine meets all of them. What is printed are medians: of the rounds, and of the
@@ -74,10 +75,10 @@ PEERS = ("torch-eager", "torch-compile")
 class Library:
     """A worker process, and what it has measured."""
 
-    def __init__(self, name, config_name, backend, threads):
+    def __init__(self, name, config_name, backend, threads, worker="benchmarks.worker"):
         self.name, self.config_name, self.versions, self.rounds, self.memory = name, config_name, {}, [], 0.0
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name, config_name, backend],
+            [sys.executable, "-m", worker, name, config_name, str(backend)],
             cwd=ROOT, env={**os.environ, **dict.fromkeys(THREADS, str(threads))}, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,  # Ctrl-C reaches bench.py alone
         )  # fmt: skip
@@ -167,22 +168,25 @@ COLUMNS = {  # heading: key, format
 }  # fmt: skip
 
 
-def table(rows):
-    cells = [list(COLUMNS)]
+def table(rows, columns=COLUMNS):
+    cells = [list(columns)]
     for row in rows:
-        cells.append(["" if row[key] is None else form.format(row[key]) for key, form in COLUMNS.values()])
+        cells.append(["" if row[key] is None else form.format(row[key]) for key, form in columns.values()])
     widths = [max(map(len, column)) for column in zip(*cells)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in cells)
 
 
-def facts(rows):
-    """One line: what was measured on, with what and when."""
+def circumstances(rows):
+    """What was measured on, with what and when."""
     versions = {name: version for row in rows for name, version in row["versions"].items()}
+    facts = [rows[0]["machine"], f"--threads {rows[0]['threads']}", *map(" ".join, versions.items()), rows[0]["date"]]
+    return ", ".join(facts)
+
+
+def facts(rows):
+    """One line: the circumstances, and how fast matrix products were."""
     rates = {row["config"]: f"{row['gemm_gflops']:.0f} GFLOP/s at {row['config']}" for row in rows}
-    return ", ".join([
-        rows[0]["machine"], f"--threads {rows[0]['threads']}", *map(" ".join, versions.items()), rows[0]["date"],
-        f"GEMM rate of numpy {', '.join(rates.values())}",
-    ])  # fmt: skip
+    return f"{circumstances(rows)}, GEMM rate of numpy {', '.join(rates.values())}"
 
 
 def report(rows, path):
@@ -249,14 +253,28 @@ def parse():
     parser.add_argument("--threads", type=threads, default=CORES, help="of each library (all cores)")
     parser.add_argument("--json", type=writable, help="also write the rows to this file")
     flags = parser.parse_args()
-    if flags.peers and not importlib.util.find_spec("torch"):
-        parser.error(f"--peers {','.join(flags.peers)} needs torch: pip install torch, or use --peers none")
+    need_torch(parser, flags.peers)
     return flags
+
+
+def need_torch(parser, peers):
+    if peers and not importlib.util.find_spec("torch"):
+        parser.error(f"--peers {','.join(peers)} needs torch: pip install torch, or use --peers none")
+
+
+def generate(arguments):
+    """bench.py generate: see generate.py."""
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.generate import main
+
+    main(arguments)
 
 
 def main():
     rows = []
     try:
+        if sys.argv[1:2] == ["generate"]:
+            return generate(sys.argv[2:])
         flags = parse()
         try:
             for config_name in flags.configs:

@@ -31,7 +31,7 @@ ALONE = (*QUICK, "--peers", "none")
 NOTE = """
 import os, pathlib, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run with Ctrl-C ignored
-part = "worker" if "benchmarks.worker" in sys.orig_argv else "parent"
+part = "worker" if any(word.startswith("benchmarks.") for word in sys.orig_argv) else "parent"
 threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 pathlib.Path(__file__).with_name(f"{part}.{os.getpid()}").write_text(repr(threads))
 """

@@ -14,6 +14,8 @@ def tensors_of(op, inputs, options):
     Numbers and integers take that dtype; two different ones are refused, for the wider would spread in silence.
     Arrays that were given by name are taken out of `options`, and options that were given by place put in.
     """
+    if (dtype := plain_dtype(op, inputs, options)) is not None:
+        return inputs, dtype
     inputs, names = list(inputs), list(op.names)
     if not op.variadic:
         inputs, placed = inputs[: len(names)], inputs[len(names) :]
@@ -48,6 +50,22 @@ def tensors_of(op, inputs, options):
     return tuple(
         x if x is None else _fitted(op, name, x, dtype, dtype or number_dtype, xp) for name, x in zip(names, inputs)
     ), dtype
+
+
+def plain_dtype(op, inputs, options):
+    """The dtype of the mostly met call, which needs nothing of what follows: numpy's floats alone, all of one dtype.
+
+    None for any other call. It makes small ops, of which a generated token needs hundreds, half as long.
+    """
+    if len(inputs) != len(op.names) or op.variadic or op.discrete or not options.keys() <= op.option_names:
+        return None
+    dtypes = {
+        x.dtype if isinstance(x, Tensor) and type(x.data) is np.ndarray else None
+        for name, x in zip(op.names, inputs)
+        if x is not None or name not in op.optional
+    }
+    dtype = dtypes.pop()
+    return dtype if not dtypes and dtype is not None and dtype.kind == "f" else None
 
 
 def _fitted(op, name, x, dtype, number_dtype, xp):

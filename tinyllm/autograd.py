@@ -43,6 +43,7 @@ class Op:
         parameters = self.__signature__.parameters.values()
         arrays = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self.option_names = frozenset(self.options)
         self.names = tuple(p.name for p in arrays)
         self.optional = frozenset(p.name for p in arrays if p.default is None)
         self.variadic = arrays[-1].kind is inspect.Parameter.VAR_POSITIONAL

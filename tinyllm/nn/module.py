@@ -64,7 +64,9 @@ class Module:
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def modules(self):
-        return (module for _, module in self.named_modules())
+        yield self
+        for _, child in self.named_children():
+            yield from child.modules()
 
     def named_parameters(self, recurse=True):
         """(path, parameter), each parameter once: a tied one has the name under which it comes first.
@@ -95,14 +97,15 @@ class Module:
     @contextmanager
     def evaluating(self):
         """`with model.evaluating():` in evaluation mode and without a graph; afterwards each module is as it was."""
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
+        learning = [module for module in self.modules() if module.training]
         try:
+            for module in learning:
+                module.training = False
             with no_grad():
                 yield
         finally:
-            for module, mode in modes:
-                module.training = mode
+            for module in learning:
+                module.training = True
 
     def zero_grad(self):
         for parameter in self.parameters():
