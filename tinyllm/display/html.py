@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .picture import heatmap, histogram
 from .statistics import statistics
-from .text import facts
+from .text import facts, label, sizes
 from .tree import branches
 
 LARGE, SMALL = (3, 24, 48), (1, 6, 32)  # matrices, rows and columns that are drawn at most: of a tensor, of a parameter
@@ -17,7 +17,7 @@ def tensor_html(x):
     about = " · ".join([f"{x.shape}", f"{x.dtype}", *facts(x)])
     views = [view("", x.data, LARGE)] + ([view("gradient", x.grad, LARGE)] if x.grad is not None else [])
     head = f"<b>{escape(type(x).__name__)}</b> {code(about)}"
-    return framed(f'{head}<div class="views">{"".join(views)}</div>')
+    return framed(x, f'{head}<div class="views">{"".join(views)}</div>')
 
 
 def module_html(module):
@@ -27,24 +27,18 @@ def module_html(module):
         while depths and depths[-1] >= branch.depth:
             text.append("</details>")
             depths.pop()
-        name = f"({branch.name}): " if branch.name else ""
-        count = f" <small>{branch.count:,}</small>" if branch.count else ""
-        head = code(name + branch.title) + count
-        if branch.children or branch.parameters:
+        size = " · ".join(filter(None, (f"{branch.count:,}" if branch.count else "", sizes(branch))))
+        head = f"{code(label(branch))} <small>{escape(size)}</small>"
+        own = [(name, parameter) for name, parameter, tied in branch.parameters if not tied]
+        if branch.children or own:
             unfolded = ' open=""' if branch.depth < OPEN else ""
             text.append(f"<details{unfolded}><summary>{head}</summary>")
             depths.append(branch.depth)
-            text += [parameter_html(*parameter) for parameter in branch.parameters]
+            views = (view(name, parameter.data, SMALL, with_histogram=False) for name, parameter in own)
+            text += [f'<div class="leaf">{one}</div>' for one in views]
         else:
             text.append(f'<div class="leaf">{head}</div>')
-    return framed("".join(text) + "</details>" * len(depths))
-
-
-def parameter_html(name, parameter, tied):
-    title = f"{name} {parameter.shape}"
-    if tied:
-        return f'<div class="leaf">{code(title)} <small>tied to {escape(tied)}</small></div>'
-    return f'<div class="leaf">{view(title, parameter.data, SMALL, with_histogram=False)}</div>'
+    return framed(module, "".join(text) + "</details>" * len(depths))
 
 
 def view(title, array, most, with_histogram=True):
@@ -62,6 +56,8 @@ def code(text):
     return f'<span class="code">{escape(text)}</span>'
 
 
-def framed(inside):
+def framed(x, inside):
+    """The box around it, which a keyboard can reach to scroll."""
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-    return f'<div class="tinyllm-repr"><style>{style}</style>{inside}</div>'
+    name = f'role="group" aria-label="{escape(type(x).__name__)}" tabindex="0"'
+    return f'<div class="tinyllm-repr" {name}><style>{style}</style>{inside}</div>'

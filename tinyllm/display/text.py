@@ -52,6 +52,14 @@ def module_text(module):
 
 
 def line(branch):
-    sizes = [f"{name} {p.shape}" + (f" tied to {tied}" if tied else "") for name, p, tied in branch.parameters]
-    head = "  " * branch.depth + (f"({branch.name}): " if branch.name else "") + branch.title
-    return f"{head:<48} {branch.count:>13,}  {', '.join(sizes)}".rstrip() if branch.count else head
+    head = "  " * branch.depth + label(branch)
+    return f"{head:<48} {branch.count:>13,}  {sizes(branch)}".rstrip() if branch.count else head
+
+
+def label(branch):
+    return (f"({branch.name}): " if branch.name else "") + branch.title
+
+
+def sizes(branch):
+    """The shapes of a module's own parameters."""
+    return ", ".join(f"{name} {p.shape}" + (f" tied to {tied}" if tied else "") for name, p, tied in branch.parameters)
