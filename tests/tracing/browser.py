@@ -27,18 +27,6 @@ ARITHMETIC = """() => {
     line.querySelector(".sum b").textContent]);
 }"""
 
-STATE = """() => {
-  let hash = 0;
-  for (const canvas of document.querySelectorAll("canvas")) {
-    for (const c of canvas.toDataURL()) hash = (hash * 31 + c.charCodeAt(0)) | 0;
-  }
-  const nodes = [...document.querySelectorAll("body *")].map((node) => {
-    const attributes = [...node.attributes].map((attribute) => `${attribute.name}=${attribute.value}`).sort();
-    return [node.tagName, ...attributes, node.children.length ? "" : node.textContent];
-  });
-  return [JSON.stringify(nodes), hash];
-}"""
-
 
 class Opened:
     """A page in the browser, with all it asked the network for and all it complained about."""

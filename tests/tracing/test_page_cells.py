@@ -104,3 +104,12 @@ def test_the_cell_under_the_pointer_is_the_one_that_is_shown(open_page, html, re
             check_lines(opened.tab.evaluate(ARITHMETIC), step.after[cell], (i, cell))
     opened.tab.mouse.move(5, 5)
     assert "Point at a cell" in opened.text("#arithmetic")
+
+
+def test_at_most_eight_terms_are_shown_until_all_are_asked_for(open_page, html, recorded):
+    linear = next(i for i, step in enumerate(recorded[0].steps) if step.call.op.__name__ == "linear")
+    opened = open_page(html, f"#step={linear}&cell=0,0")
+    assert opened.tab.locator(".equation .term").count() == 8
+    assert "… 9 more" in opened.text(".more")
+    opened.tab.click(".more")
+    assert opened.tab.locator(".equation .term").count() == 17
