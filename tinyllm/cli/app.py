@@ -23,8 +23,10 @@ from .generate import generate
 from .info import info
 from .step import step
 from .train import train
+from .train_embeddings import train_embeddings
 
-NEVER_EMPTY = ("--preset", "--config", "--resume", "--out-dir", "--data", "--run", "--out", "--check")
+NEVER_EMPTY = ("--preset", "--config", "--resume", "--out-dir", "--data", "--run", "--out", "--check", "--near",
+               "--analogy", "--plot")
 OFTEN_MEANT = {"--lr": "--learning-rate", "--epochs": "--max-iters", "--steps": "--max-iters", "--iters": "--max-iters"}
 USERS_MISTAKES = (CycloptsError, ValueError, ArithmeticError, OSError, ImportError, MemoryError, IndexError)
 
@@ -53,7 +55,8 @@ def _app(defaults):
     app = App(name="tinyllm", help="A complete small language model in transparent numpy.", version=__version__,
               group_parameters=whole, config=defaults, suppress_keyboard_interrupt=False)  # fmt: skip
     commands = {"train": train, "generate": generate, "chat": chat, "eval": eval_, "info": info, "attention": attention,
-                "step": step, "check": check, "exercise": exercise, "data": data, "doctor": doctor}  # fmt: skip
+                "step": step, "check": check, "exercise": exercise, "train-embeddings": train_embeddings, "data": data,
+                "doctor": doctor}  # fmt: skip
     for name, command in commands.items():
         app.command(command, name=name)
     return app

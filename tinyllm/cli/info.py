@@ -5,15 +5,69 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from .switch import Switch
 
-def info(run: Annotated[Path, Parameter(name="RUN")], /):
+Texts = Annotated[tuple[str, ...], Parameter(consume_multiple=1, negative_iterable="")]
+
+
+def info(
+    run: Annotated[Path, Parameter(name="RUN")],
+    /,
+    *,
+    embeddings: Switch = False,
+    near: Texts = (),
+    analogy: Texts = (),
+    similarity: str = "cosine",
+    top: int = 8,
+    plot: Path | None = None,
+):
     """Show what a trained model is made of: its tree with shapes and counts, its memory, how far it was trained.
+
+    Or the vectors of its tokens: those of a GPT, or of the words that `tinyllm train-embeddings` learned.
 
     Parameters
     ----------
     run
-        Folder of a run, as `tinyllm train` leaves it.
+        Folder of a run, as `tinyllm train` leaves it, or of vectors.
+    embeddings
+        Show which tokens are near each other, and not the model.
+    near
+        Token whose neighbours to show.
+    analogy
+        Sum of tokens, as 'king - man + woman', whose neighbours to show.
+    similarity
+        What near means: cosine, the angle alone; or dot, the product, which is larger for longer vectors.
+    top
+        How many neighbours.
+    plot
+        PNG to draw the vectors into, in the plane in which they differ most (PCA).
     """
+    if embeddings or near or analogy or plot:
+        from .embeddings import print_embeddings
+
+        print_embeddings(run, near, analogy, similarity, top, plot)
+    elif Path(run, "word2vec.json").is_file():
+        print_words(run)
+    else:
+        print_model(run)
+
+
+def print_words(run):
+    from ..training.word2vec import load_word2vec
+    from .embeddings import print_next
+    from .summary import print_table
+
+    vectors, counts, config = load_word2vec(run)
+    print_table({
+        "words": f"{len(counts):,}, from {vectors.tokens[0]} ({counts[0]:,} times) to {vectors.tokens[-1]} "
+                 f"({counts[-1]:,} times)",
+        "vectors": f"{vectors.vectors.shape[1]} numbers each",
+        "text": f"{', '.join(config['data']) or 'the manual of this Python'}, {config['epochs']} times",
+    })  # fmt: skip
+    print_next(run, vectors.tokens)
+
+
+def print_model(run):
     from ..models.sizes import flops_per_token, parameter_count, training_memory
     from ..training.run import STATE, has_checkpoint, load_run, read_config
     from ..training.state import read_facts

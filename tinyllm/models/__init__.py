@@ -2,5 +2,6 @@
 
 from .bigram import Bigram
 from .gpt import GPT, GPTConfig
+from .word2vec import Word2Vec
 
-__all__ = ["GPT", "Bigram", "GPTConfig"]
+__all__ = ["GPT", "Bigram", "GPTConfig", "Word2Vec"]
