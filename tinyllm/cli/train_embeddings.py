@@ -68,15 +68,17 @@ class Bar:
 
         columns = "learning", BarColumn(), "{task.fields[loss]}", TimeElapsedColumn(), TimeRemainingColumn()
         self.bar, self.losses = Progress(*columns, console=Console(stderr=True), disable=quiet), losses
+        self.task = None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        self.bar.stop()
+        if self.task is not None:
+            self.bar.stop()
 
     def __call__(self, step, steps, loss):
-        if step == 1:  # a mistake in the text has been told by now
+        if self.task is None:  # now: a mistake in the text has been told by then
             self.bar.start()
             self.task = self.bar.add_task("", total=steps, loss="")
         if loss is not None:
