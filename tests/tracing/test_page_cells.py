@@ -103,7 +103,9 @@ def test_the_cell_under_the_pointer_is_the_one_that_is_shown(open_page, html, re
             assert abs(cell[-2] / rows - down) < 0.2 > abs(cell[-1] / columns - across)  # names take some room
             check_lines(opened.tab.evaluate(ARITHMETIC), step.after[cell], (i, cell))
     opened.tab.mouse.move(5, 5)
-    assert "Point at a cell" in opened.text("#arithmetic")
+    assert "until you point at one" in opened.text("#made-at")  # then the largest one is an example
+    largest = np.unravel_index(np.abs(step.share).argmax(), step.share.shape)
+    check_lines(opened.tab.evaluate(ARITHMETIC), step.after[largest], largest)
 
 
 def test_at_most_eight_terms_are_shown_until_all_are_asked_for(open_page, html, recorded):

@@ -2,6 +2,12 @@
 
 import re
 
+import numpy as np
+
+from tests.tracing.recordings import OPS, record_examples
+from tinyllm.tracing import page as page_module
+from tinyllm.tracing.page import to_html
+
 WALK = """([key, count]) => Array.from({ length: count }, () => {
   const nodes = [...document.querySelectorAll("body *")].map((node) => {
     const attributes = [...node.attributes].map((attribute) => `${attribute.name}=${attribute.value}`).sort();
@@ -140,3 +146,66 @@ def test_predicting_hides_the_answer_and_keeps_score(open_page, html, recorded):
     opened.tab.fill("#question input", str(answer * 1.05))
     opened.press("Enter")
     assert opened.text("#score").startswith("2 of 2")
+
+
+SNIPPET = """() => {
+  document.dispatchEvent(new KeyboardEvent("keydown", { key: "c" }));
+  const { value } = document.getElementById("snippet");
+  document.getElementById("snippet-dialog").close();
+  return value;
+}"""
+
+
+def test_the_python_of_a_step_repeats_it_to_the_bit(open_page, monkeypatch, capsys):
+    monkeypatch.setattr(page_module, "check_steps", lambda trace: {})
+    recording = record_examples(OPS, 2, seed=4)
+    steps = {i: step for i, step in enumerate(recording.steps) if step.phase != "seed"}
+    opened = open_page(to_html(recording))
+    for step, text in zip(steps.values(), opened.at_each(list(steps), SNIPPET)):
+        names = {}
+        with np.errstate(all="ignore"):
+            exec(text, names)
+        got, recorded = (names["share"], step.share) if step.phase == "backward" else (names["y"], step.after)
+        np.testing.assert_array_equal(got, recorded, err_msg=text)
+    opened.press("c")
+    assert opened.tab.is_visible("#snippet") and "clipboard" in opened.text("#copied")
+    opened.press("Escape")
+
+
+def test_playing_goes_on_by_itself_until_it_is_stopped(open_page, html):
+    opened = open_page(html, "#step=3")
+    opened.press(" ")
+    opened.tab.locator("#counter", has_text="step 4 of").wait_for()
+    opened.press(" ")
+    assert opened.tab.get_attribute("[data-do=play]", "aria-pressed") == "false"
+
+
+def test_escape_lets_a_cell_go_and_m_opens_the_map_on_a_small_screen(open_page, html):
+    opened = open_page(html, "#step=4&cell=3,2", size=(900, 700))
+    opened.press("Escape")
+    assert "until you point" in opened.text("#made-at") and "&cell" not in opened.address
+    assert not opened.tab.is_visible("#map-pane")
+    opened.press("m")
+    assert opened.tab.is_visible("#map-pane")
+    opened.press("Escape")
+    assert not opened.tab.is_visible("#map-pane")
+
+
+def test_in_predict_mode_no_step_leaks_its_answer(open_page, html, recorded):
+    """Of every step the cell or shape that is asked for stands nowhere in the document, in no format."""
+    opened = open_page(html)
+    opened.press("q")
+    asked = [i for i, step in enumerate(recorded[0].steps) if step.call]
+    seen = opened.at_each(asked, """() => {
+      const values = [...document.querySelectorAll("input, textarea")].map((input) => input.value);
+      return [document.getElementById("question").textContent, document.documentElement.outerHTML + values,
+        document.querySelectorAll("#makes canvas, #makes output, #arithmetic .term").length];
+    }""")
+    for i, (question, document, shown) in zip(asked, seen):
+        step = recorded[0].steps[i]
+        made = step.share if step.phase == "backward" else step.after
+        assert question and not shown, i
+        if "shape" in question or not made.size:
+            continue
+        cell = tuple(int(n) for n in re.search(r"\[(.*?)\]", question)[1].split(",") if n) if "[" in question else ()
+        assert f"{abs(made[cell]):.4g}" not in document or abs(made[cell]) in (0, 1), (i, question)

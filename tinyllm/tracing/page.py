@@ -22,7 +22,7 @@ ARITHMETIC = ("terms", "indices", "elementwise", "gelu", "picking", "shape", "re
               "attention", "losses", "training")  # fmt: skip
 SCRIPTS = (
     "trace", "axes", *(f"arithmetic/{name}" for name in ARITHMETIC), "heatmap", "cards", "layout", "panels", "map",
-    "timeline", "tours", "predict", "dialogs", "main",
+    "timeline", "tours", "predict", "snippet", "dialogs", "main",
 )  # fmt: skip
 LARGEST = 10_000_000
 

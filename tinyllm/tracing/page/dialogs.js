@@ -78,6 +78,7 @@ const KEY_HELP = [
   ["Space", "play"],
   ["click", "pin a cell; on a heatmap the arrows move it, Esc lets it go"],
   ["Enter", "follow the largest term to where it came from"],
+  ["C", "this step as Python that repeats it"],
   ["/", "find an op, an array, a module"],
   ["Q", "predict before you see"],
   ["T", "tours"],

@@ -58,6 +58,19 @@ function fitRow(cards, width, height) {
   return evened(cards, cells);
 }
 
+/** Where there is room, a card is wide enough for its shape and its note too. */
+function widened(cards, cells, width) {
+  let spare = width - rowWidth(cards, cells);
+  cards.forEach((card, i) => {
+    if (typeof card === "string") return;
+    const whole = leastWidth(card.title, card.range) + (tuple(card.array.shape).length + card.note.length + 2) * CARD.letter;
+    const wish = whole - cardWidth(card, cells[i]);
+    if (wish <= 0 || wish > spare) return;
+    card.least = whole;
+    spare -= wish;
+  });
+}
+
 /** What stands on one scale also has cells of one size. */
 function evened(cards, cells) {
   const least = Math.min(...cells.filter((_, i) => cards[i].shared));

@@ -142,7 +142,8 @@ function render() {
 
 function badgeOf({ phase }) {
   const name = PHASES[phase].toUpperCase();
-  if (!recording.loss || recording.loss.maker.step > state.step) return name;
+  const known = recording.loss && recording.loss.maker.step <= state.step && !predictions.asks(step());
+  if (!known) return name;
   const after = phase === "after" && step().before ? ` → ${format(step().after.data[0])}` : "";
   return `${name} · loss ${format(recording.loss.array.data[0])}${after}`;
 }
@@ -155,14 +156,19 @@ function drawLegend(list) {
   );
 }
 
-/** The cell in question: the one under the pointer, else the pinned one. */
+/** The cell in question: the one under the pointer, else the pinned one, else that of what was made farthest from 0. */
 function cellIndex() {
   if (state.hovered?.card.result) return state.hovered.index;
-  return state.pinned;
+  return state.pinned ?? exampleCell();
+}
+
+function exampleCell() {
+  const made = step().share ?? step().after;
+  return !made ? [] : made.data.length ? largestCell(made) : null;
 }
 
 function equationsShown() {
-  const index = cellIndex() ?? (resultShape(step()).length ? null : []);
+  const index = cellIndex();
   return index && !predictions.asks(step()) ? equations(recording, step(), index) : [];
 }
 
@@ -171,7 +177,9 @@ function drawCell() {
   const index = cellIndex();
   const asked = predictions.asks(step());
   const other = state.hovered && !state.hovered.card.result ? state.hovered : null;
-  byId("made-at").textContent = other ? cellText(other) : index ? placeText(index) : "";
+  const isExample = index?.length && !state.pinned && !state.hovered;
+  byId("made-at").textContent = other ? cellText(other)
+    : asked || !index ? "" : `${isExample ? "the largest, until you point at one · " : ""}${placeText(index)}`;
   const box = byId("arithmetic");
   if (list.length) box.replaceChildren(...arithmeticView(list, { all: state.all, showAll }, follow));
   else box.replaceChildren(element("p", { class: "note" }, hintOf(index, asked)));
@@ -183,7 +191,7 @@ function hintOf(index, asked) {
   if (index && step().phase === "update") return "The options of the optimizer were not recorded.";
   if (index)
     return `How ${step().call?.op ?? "this"} makes a cell is not spelled out here: see its formula and its source.`;
-  return "Point at a cell of the result. A click pins it; then the arrows move it and Enter follows its largest term.";
+  return "There is no cell in it.";
 }
 
 function cellText({ card, index }) {
@@ -339,6 +347,7 @@ const ACTIONS = {
   previousWrite: () => goToWrite(-1),
   follow: followLargest,
   play,
+  copy: () => openSnippet(recording, step()),
   find: () => openFind(recording, go),
   predict: () => predictions.toggle(),
   tours: () => openTours(recording, tour),
@@ -368,6 +377,7 @@ const KEYS = {
   "]": "nextWrite",
   "[": "previousWrite",
   Enter: "follow",
+  c: "copy",
   "/": "find",
   q: "predict",
   t: "tours",
@@ -379,22 +389,15 @@ const KEYS = {
 
 const MOVES = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
 
-/** With the focus on a heatmap the arrows move the pinned cell, and Enter pins one where none is. */
+/** With the focus on a heatmap the arrows move the cell, and Enter pins it where it is not. */
 function moveCell(key) {
   const shape = resultShape(step());
-  const start = state.pinned ?? shape.map(() => 0);
-  if (key === "Enter") {
-    if (state.pinned) return false;
-    pin(start);
-    return true;
-  }
-  if (!MOVES[key]) return false;
-  const moved = state.pinned ? start.slice() : start;
-  const [down, right] = MOVES[key];
-  if (state.pinned) {
-    moved[moved.length - 1] += right;
-    if (moved.length > 1) moved[moved.length - 2] += down;
-  }
+  const moved = (state.pinned ?? exampleCell() ?? []).slice();
+  if (key === "Enter" && state.pinned) return false;
+  if (key !== "Enter" && !MOVES[key]) return false;
+  const [down, right] = MOVES[key] ?? [0, 0];
+  moved[moved.length - 1] += right;
+  if (moved.length > 1) moved[moved.length - 2] += down;
   if (inside(moved, shape)) pin(moved);
   return true;
 }

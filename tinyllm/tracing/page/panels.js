@@ -62,6 +62,7 @@ class CardsView {
     const lists = hideResult ? [cards.receives] : [cards.receives, cards.makes];
     const width = byId("cards").clientWidth - 2;
     const fitted = isNarrow() ? lists.map((list) => fitNarrow(list, width)) : fitRows(lists, width, roomForCards());
+    if (!isNarrow()) lists.forEach((list, i) => widened(list, fitted[i], width));
     rows.forEach((row, i) => {
       const list = lists[i] ?? [];
       const scale = settings.scale === "own" ? null : sharedScale(list);

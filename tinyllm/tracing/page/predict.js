@@ -99,7 +99,7 @@ function questionText(step, question) {
   const { kind, cell } = question;
   const name = step.phase === "backward" ? `this share of ${gradientLabel(step.value.short)}` : step.value.label;
   if (kind === "shape") return `Which shape will ${name} have? Write it as 1, 16, 48.`;
-  const there = `${name}[${cell.join(", ")}]`;
+  const there = place(name, cell);
   return kind === "sign"
     ? `Will ${there} be positive or negative?`
     : `Which value will ${there} have? 10 % off counts as right.`;

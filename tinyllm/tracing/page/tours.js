@@ -34,15 +34,6 @@ function found(recording, op, wrt) {
 const sharedGradients = (recording) => [...recording.written].filter(([, steps]) => steps.length > 1);
 const firstCell = (call) => call.output.array.shape.map(() => 0);
 
-/** Where an array is farthest from 0. */
-function largestCell(array) {
-  let best = 0;
-  array.data.forEach((x, i) => {
-    if (Math.abs(x) > Math.abs(array.data[best])) best = i;
-  });
-  return unravel(array.shape, best);
-}
-
 function residualStops(recording) {
   const isResidual = ([value, steps]) => value.maker && steps.some((step) => step.call.op === "add");
   const [value, steps] = sharedGradients(recording).find(isResidual) ?? [];

@@ -42,6 +42,15 @@ function unravel(shape, flat) {
 
 const at = (array, index) => array.data[offset(array.shape, index)];
 
+/** Where an array is farthest from 0. */
+function largestCell(array) {
+  let best = 0;
+  array.data.forEach((x, i) => {
+    if (Math.abs(x) > Math.abs(array.data[best])) best = i;
+  });
+  return unravel(array.shape, best);
+}
+
 /** before + share as float32 adds them. @returns {NdArray} */
 function added(before, share) {
   const data = Float32Array.from(share.data, (x, i) => Math.fround(before.data[i] + x));
