@@ -37,6 +37,7 @@ def test_each_number_is_a_cell_and_its_distance_from_0_the_fullness_of_its_colou
     assert drawn(heat) == {("below", 1): 1, ("below", half): 1, ("above", quarter): 1, ("above", 1): 2}
     assert [text.text for text in heat.findall("text")] == ["−1", "−0.5", "0", "0.25", "1", "1"]
     assert [text.text for text in bars.findall("text")] == ["−1", "1"]
+    assert "drawn" not in said(parsed(Tensor(np.ones((24, 48)))))
 
 
 def test_the_weight_of_a_colour_is_the_pages():
@@ -93,8 +94,20 @@ def test_of_a_large_tensor_it_says_what_is_not_drawn():
 
 
 def test_of_very_many_numbers_the_histogram_takes_a_part(monkeypatch):
-    monkeypatch.setattr(picture, "SAMPLE", 100)
-    assert "the histogram is of every 11th number" in said(parsed(Tensor(np.arange(1001.0))))
+    numbers = (np.arange(1001) % 11 == 0).astype(np.float32)
+    for sample, shares in (1001, [40, 4]), (100, [0, 40]):
+        monkeypatch.setattr(picture, "SAMPLE", sample)
+        tree = parsed(Tensor(numbers))
+        bars = tree.findall(".//svg")[1].findall("rect[@class='bar']")
+        assert [int(bar.get("height")) for bar in (bars[0], bars[-1])] == shares
+        assert ("the histogram is of every 11th number" in said(tree)) == (sample == 100)
+
+
+@pytest.mark.parametrize("numbers", [[-1.7e308, 1.7e308], [5e-324, 1e-323], [-1.0, np.inf], [1e300, 1e-300]])
+def test_numbers_at_the_ends_of_the_range_are_drawn(numbers):
+    tree = parsed(Tensor(np.array(numbers)))
+    assert len(tree.findall(".//rect[@class='bar']")) == (40 if np.isfinite(numbers).all() else 0)
+    assert not tree.findall(".//rect[@class='odd']")
 
 
 def test_a_module_unfolds_to_its_parameters():

@@ -34,6 +34,7 @@ def test_statistics_are_those_of_numpy(array):
         (np.array([np.nan, np.inf, -np.inf] + [1.0] * 98), "1 … 1, mean 1, 1 NaN, 2 infinite"),
         (np.full(101, np.nan), "no finite number, 101 NaN"),
         (np.full(101, 1.5e308), "1.5e+308 … 1.5e+308, mean inf"),
+        (np.full(101, 3e38, np.float32), "3e+38 … 3e+38, mean 3e+38"),
         (np.arange(5000) - 1, "-1 … 4998, mean 2498, 1 zero"),
         (np.zeros((40, 40), np.float32), "0 … 0, mean 0, 1,600 zeros"),
     ],

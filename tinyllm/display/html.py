@@ -44,8 +44,8 @@ def module_html(module):
 def view(title, array, most, with_histogram=True):
     """An array as a figure."""
     known = statistics(array)
-    cells, left_out = heatmap(array, most)
-    bars, sampled = histogram(array) if with_histogram and array.dtype.kind != "b" else ("", "")
+    cells, left_out = heatmap(array, known.scale, most)
+    bars, sampled = histogram(array, known) if with_histogram and array.dtype.kind != "b" else ("", "")
     odd = f'<span class="badge">{known.odd}</span>' if known.odd else ""
     caption = " ".join(filter(None, [title and code(title), known.extent, odd]))
     notes = "".join(f"<small>{note}</small><br/>" for note in (left_out, sampled) if note)

@@ -9,8 +9,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from ..backend import array_module, to_numpy
-from .statistics import statistics
+from ..backend import to_numpy
 
 LEVELS = 24  # of a colour
 WRITTEN = 80  # up to so many numbers are written into their cells
@@ -18,14 +17,17 @@ GAP = 8  # between two matrices
 BINS, TALL, SAMPLE = 40, 40, 1_000_000  # of the histogram: bars, their height, and how many numbers it reads at most
 
 
-def heatmap(array, most):
-    """(SVG, what it leaves out in words) of an array; `most` matrices, rows and columns are drawn of it."""
+def heatmap(array, scale, most):
+    """(SVG, what it leaves out in words) of an array; `most` matrices, rows and columns are drawn of it.
+
+    scale: how far from 0 a colour is full.
+    """
     numbers, left_out = corner(array, most)
     count, rows, columns = numbers.shape
     written = array.size <= WRITTEN and count * columns <= 8
     width, height = (62, 20) if written else (10, 14 if rows == 1 else 10)
     matrix_width = columns * width
-    scale, paths, above = statistics(array).scale, {}, []
+    paths, above = {}, []
     for (matrix, row, column), number in np.ndenumerate(numbers):
         x, y = matrix * (matrix_width + GAP) + column * width, row * height
         kind, level = colour(float(number), scale)
@@ -42,19 +44,22 @@ def heatmap(array, most):
     return svg(ground + cells + above, count * (matrix_width + GAP) - GAP, rows * height, label), left_out
 
 
-def histogram(array):
-    """(SVG, what it leaves out in words): how often which numbers come, in the colours that their cells have."""
-    finite = array[array_module(array).isfinite(array)].reshape(-1)
-    every = max(ceil(finite.size / SAMPLE), 1)
-    finite = to_numpy(finite[::every]).astype(np.float64)
-    if finite.size == 0 or finite.min() == finite.max():
+def histogram(array, known):
+    """(SVG, what it leaves out in words): how often which numbers come, in the colours that their cells have.
+
+    known: the Statistics of the array.
+    """
+    low, high = known.smallest, known.largest
+    if low == high:
         return "", ""
-    low, high = finite.min(), finite.max()
-    scale = max(abs(low), abs(high))
-    heights = np.histogram(finite / scale, BINS)[0]
+    every = ceil(array.size / SAMPLE)
+    some = to_numpy(array.reshape(-1)[::every]).astype(np.float64)
+    scaled = some[np.isfinite(some)] / known.scale  # so that the width of a bar is no infinity
+    heights = np.histogram(scaled, BINS, (low / known.scale, high / known.scale))[0]
     bars = []
-    for i, height in enumerate(np.ceil(TALL * heights / heights.max()).astype(int)):
-        kind, level = colour(low + (high - low) * (i + 0.5) / BINS, scale)
+    for i, height in enumerate(np.ceil(TALL * heights / max(heights.max(), 1)).astype(int)):
+        part = (i + 0.5) / BINS
+        kind, level = colour(low * (1 - part) + high * part, known.scale)
         bars.append(rectangle("bar", 4 * i, TALL - height, 4, height))
         bars.append(rectangle(kind, 4 * i, TALL - height, 4, height, level))
     ends = [text(short(low), 0, TALL + 13, "low"), text(short(high), 4 * BINS, TALL + 13, "high")]
