@@ -1,4 +1,4 @@
-"""The page of a recording, and the browser that shows it."""
+"""The page of a recording in a browser, and its walk in the terminal."""
 
 import sys
 import tempfile
@@ -14,6 +14,17 @@ def write_page(recording, path=None, opens=True):
     if opens and not webbrowser.open(path.resolve().as_uri()):
         print("no browser was found; open the page in one", file=sys.stderr)
     return path
+
+
+def run_tui(recording):
+    """Walk through a recording in the terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ValueError("--tui needs a terminal to draw in; --plain prints the walk anywhere")
+    try:
+        from ..tracing.tui import run
+    except ModuleNotFoundError as error:
+        raise ImportError(f"--tui needs {error.name}: pip install 'tinyllm-numpy[tui]'") from error
+    run(recording)
 
 
 @contextmanager

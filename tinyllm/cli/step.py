@@ -20,6 +20,7 @@ def step(
     n_embd: int | None = None,
     seed: int = 0,
     html: Path | None = None,
+    tui: Switch = False,
     plain: Switch = False,
     json: Switch = False,
 ):
@@ -43,6 +44,8 @@ def step(
         Start of all randomness: weights and dropout.
     html
         File to write the page to, without opening it.
+    tui
+        Walk through it in the terminal, with the keys of the page.
     plain
         Print the walk in the terminal.
     json
@@ -53,10 +56,10 @@ def step(
     from ..training.config import TrainConfig
     from ..training.run import load_run, read_config
     from ..training.trace import trace_step
-    from .page import write_page
+    from .page import run_tui, write_page
 
-    if sum((plain, json, html is not None)) > 1:
-        raise ValueError("--plain, --json and --html each say how to see the step; give one of them")
+    if sum((tui, plain, json, html is not None)) > 1:
+        raise ValueError("--tui, --plain, --json and --html each say how to see the step; give one of them")
     sizes = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd}
     given = {name: size for name, size in sizes.items() if size is not None}
     if run and given:
@@ -76,5 +79,7 @@ def step(
         print(recording.to_json())
     elif plain:
         recording.show()
+    elif tui:
+        run_tui(recording)
     else:
         print(f"the page is {write_page(recording, html, opens=html is None)}")

@@ -59,14 +59,18 @@ class Rerun:
         self.finite = all(x is None or np.isfinite(x).all() for x in (*self.inputs, self.dy))
         if not self.finite:
             return
-        self.y, saved = call.op.forward(*self.inputs, **call.options)
-        grads = call.op.backward(self.dy, *saved)
+        with np.errstate(all="ignore"):
+            self.y, saved = call.op.forward(*self.inputs, **call.options)
+            grads = call.op.backward(self.dy, *saved)
         self.grads = grads if isinstance(grads, tuple) else (grads,)
+        self.finite = all(x is None or np.isfinite(x).all() for x in (self.y, *self.grads))
+        if not self.finite:
+            return
         self.size_of_terms = float(np.abs(self.y * self.dy).max(initial=0))
         self.torch = torch_values.gradients(call.op.__name__, recorded, call.options, dy) if with_torch else None
 
     def checks(self, step):
-        if not self.finite:
+        if not (self.finite and np.isfinite(step.share).all()):
             return {}
         ours, slopes = self.grads[step.wrt], {}
         for index in chosen_entries(ours.shape):
