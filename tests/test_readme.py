@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import picture
 from tests import debugger
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,14 @@ def test_the_pictures_are_there_and_small():
     pictures = re.findall(r'(?:src|srcset)="([^"]*)"', README)
     assert len(pictures) == 2
     assert all(0 < (ROOT / path).stat().st_size < 200_000 for path in pictures)
+
+
+def test_the_picture_is_of_a_tied_weight_that_gets_its_second_share():
+    recording = picture.record()
+    i, (row, _) = picture.telling(recording)
+    step = recording.steps[i]
+    assert (step.value.name, step.nth) == ("wte.weight", 2) and recording.shares(step.value) == 2
+    assert (step.call.inputs[0].array == row).sum() == picture.TEXT[:-1].count("t") == 3
 
 
 def test_the_error_table_is_the_measured_one():
