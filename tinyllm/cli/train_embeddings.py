@@ -1,7 +1,7 @@
 """`tinyllm train-embeddings`"""
 
 from pathlib import Path
-from statistics import mean
+from statistics import fmean
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -51,7 +51,7 @@ def train_embeddings(
     print_table({
         "words": f"{len(words):,} that occur {settings.min_count} times or more, {counts.sum():,} of them in the text",
         "vectors": f"{settings.n_embd} numbers each",
-        "loss": f"{mean(losses[-100:]):.4f} nats a word and its neighbour, over the last batches",
+        "loss": f"{fmean(losses[-100:]):.4f} nats a word and its neighbour, over the last batches",
         "folder": str(folder),
     })  # fmt: skip
     print()
@@ -83,5 +83,5 @@ class Bar:
             self.task = self.bar.add_task("", total=steps, loss="")
         if loss is not None:
             self.losses.append(loss)
-        said = f"loss {mean(self.losses[-100:]):.4f}" if self.losses else ""
+        said = f"loss {fmean(self.losses[-100:]):.4f}" if self.losses else ""
         self.bar.update(self.task, completed=step, loss=said)
