@@ -50,16 +50,19 @@ def test_the_line_is_the_one_that_a_reader_would_point_at(function, result, text
 
 
 @pytest.mark.parametrize(
-    ("absent", "text"),
+    ("op", "known", "text"),
     [
-        ((), "y = y + bias"),
-        (("bias",), "y = y * weight"),
-        (("weight", "bias"), "y = x_hat"),
-        (("weight",), "y = y + bias"),
+        ("layer_norm", {}, "y = y + bias"),
+        ("layer_norm", {"bias": None}, "y = y * weight"),
+        ("layer_norm", {"weight": None, "bias": None}, "y = x_hat"),
+        ("layer_norm", {"weight": None}, "y = y + bias"),
+        ("cross_entropy", {"reduction": "mean"}, "loss = xp.where(count > 0, losses.sum() / n, math.nan)"),
+        ("cross_entropy", {"reduction": "sum"}, "loss, n = losses.sum(), 1"),
+        ("cross_entropy", {"reduction": "none"}, "loss, n = losses.reshape(targets.shape), 1"),
     ],
 )
-def test_what_did_not_run_is_not_marked(absent, text):
-    assert text_of(OPS["layer_norm"].forward, result_lines(OPS["layer_norm"].forward, absent)[0]) == text
+def test_what_did_not_run_is_not_marked(op, known, text):
+    assert text_of(OPS[op].forward, result_lines(OPS[op].forward, known)[0]) == text
 
 
 def without(function, lines):

@@ -9,6 +9,7 @@ Whoever records may say more than the engine knows:
 
 import base64
 import hashlib
+import inspect
 import json
 from dataclasses import asdict
 from importlib.resources import files
@@ -73,23 +74,31 @@ def formulas_of(trace):
     kinds, of_call = {}, []
     for call in trace.calls:
         present = tuple(name for name, value in zip(call.op.names, call.inputs) if call.op.variadic or value)
-        of_call.append(kinds.setdefault((call.op, present), len(kinds)))
+        kind = (call.op, present, texts_of(call))
+        of_call.append(kinds.setdefault(kind, len(kinds)))
     others = {"seed": formulas.SEED, "clip": formulas.CLIP, "after": formulas.LOSS_AFTER}
     for step in trace.steps:
         for name in UPDATES.keys() & step.numbers.keys():
             others["update"] = formulas.UPDATES[UPDATES[name].__name__]
     return {
         "of_call": of_call,
-        "kinds": [formula_dict(op, present) for op, present in kinds],
+        "kinds": [formula_dict(*kind) for kind in kinds],
         "others": {phase: explained(tex, why) for phase, (tex, why) in others.items()},
     }
 
 
-def formula_dict(op, present):
+def texts_of(call):
+    """Those options of a call that are texts, ("reduction", "mean"), given or left as they are."""
+    parameters = inspect.signature(call.op.forward).parameters.values()
+    options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | call.options
+    return tuple((name, x) for name, x in sorted(options.items()) if isinstance(x, str))
+
+
+def formula_dict(op, present, texts):
     formula = formulas.formula_of(op)
-    absent = op.optional - set(present)
+    absent = dict.fromkeys(op.optional - set(present))
     return {
-        "lines": result_lines(op.forward, absent)[0],
+        "lines": result_lines(op.forward, {**absent, **dict(texts)})[0],
         "forward": explained(formulas.present(formula.forward, present), formula.why),
         "backward": {x: explained(formulas.present(tex, present), why) for x, (tex, why) in formula.backward.items()},
     }

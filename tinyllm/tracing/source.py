@@ -67,10 +67,11 @@ def values(file):
     return found
 
 
-def result_lines(function, absent=()):
+def result_lines(function, known=None):
     """(first, last) line of the statement that makes each of the results of a function, None for a result `None`.
 
-    absent: names of arguments that were left out, so that what stands below `if bias is not None:` did not run.
+    known: {name: value} of arguments, so that what stands below `if bias is not None:` or `if reduction == "sum":`
+    counts only where it runs.
 
     For dx in `return dx, dweight` that is the last statement that writes to dx: `dx = …`, `dx += …`, `dx[i] = …`, or
     a call that writes into it, `add.at(dx, ids, dy)`. Written in both branches of an if, it is made by
@@ -81,27 +82,30 @@ def result_lines(function, absent=()):
     ast.increment_lineno(tree, first - 1)
     final = [node for node in ast.walk(tree) if isinstance(node, ast.Return)][-1]
     results = final.value.elts if isinstance(final.value, ast.Tuple) else [final.value]
-    lines = []
+    running, lines = list(_running(tree, known or {})), []
     for result in results:
-        writers = [node for node in _running(tree, absent) if isinstance(node, ast.stmt) and _writes(node, result)]
+        writers = [node for node in running if isinstance(node, ast.stmt) and _writes(node, result)]
         made_by = max(writers, key=lambda node: node.lineno, default=final)
-        forks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and _forks(node, made_by, writers)]
+        forks = [node for node in running if isinstance(node, ast.If) and _forks(node, made_by, writers)]
         made_by = forks[0] if forks else made_by
         is_none = isinstance(result, ast.Constant) and result.value is None
         lines.append(None if is_none else (made_by.lineno, made_by.end_lineno))
     return lines
 
 
-def _running(node, absent):
-    """The node and all below it, without branches that do not run if the arguments named in `absent` are None."""
+def _running(node, known):
+    """The node and all below it, without the branches that do not run with arguments of these values."""
     yield node
+    children = ast.iter_child_nodes(node)
     match node:
-        case ast.If(ast.Compare(ast.Name(name), [ast.IsNot()], [ast.Constant(None)]), _, orelse) if name in absent:
-            children = orelse
-        case _:
-            children = ast.iter_child_nodes(node)
+        case ast.If(ast.Compare(ast.Name(name), [operator], [ast.Constant(value)])) if name in known:
+            same = known[name] == value
+            if isinstance(operator, (ast.Is, ast.Eq)):
+                children = node.body if same else node.orelse
+            elif isinstance(operator, (ast.IsNot, ast.NotEq)):
+                children = node.orelse if same else node.body
     for child in children:
-        yield from _running(child, absent)
+        yield from _running(child, known)
 
 
 def _forks(branching, made_by, writers):

@@ -53,6 +53,7 @@ async function openSnippet(recording, step) {
   told.textContent = "";
   /** @type {HTMLDialogElement} */ (byId("snippet-dialog")).showModal();
   box.select();
+  box.scrollTop = 0;
   try {
     await navigator.clipboard.writeText(text);
     told.textContent = "It is on the clipboard.";
