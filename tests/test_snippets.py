@@ -14,7 +14,7 @@ TORCH = {
     "import tinyllm as torch": "import torch",
     "from tinyllm import nn, optim": "from torch import nn, optim",
     "from tinyllm.nn import functional as F": "from torch.nn import functional as F",
-    "from tinyllm.data import Dataset, DataLoader": "from torch.utils.data import Dataset, DataLoader",
+    "from tinyllm.data import DataLoader, Dataset": "from torch.utils.data import DataLoader, Dataset",
 }
 SNIPPETS = {path.stem: path.read_text("utf-8") for path in sorted(Path(__file__).with_name("snippets").glob("*.py"))}
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])")  # not the 1 in linear1.weight

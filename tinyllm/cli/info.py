@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from .switch import Switch
 
-Texts = Annotated[tuple[str, ...], Parameter(consume_multiple=1, negative_iterable="")]
+Texts = Annotated[tuple[str, ...], Parameter(consume_multiple=1, negative_iterable="", show_default=False)]
 
 
 def info(
