@@ -130,6 +130,7 @@ def test_plain_shows_the_step_in_the_terminal(attempt, exercise):
     code, out, _ = exercise("--check", "exercise_exp.py", "--plain")
     assert code == 1 and "step through it" not in out
     assert "dx = share from your_exp" in out and "dx = 2 * dy * y" in out and "seed" not in out
+    assert "✗ finite differences; at [" in out
 
 
 def test_what_the_engine_refuses_has_no_page(attempt):

@@ -1,6 +1,7 @@
 """A backward that somebody wrote, held against tinyllm's own and against finite differences."""
 
 import math
+import traceback
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ def grade(theirs, ours, path):
         try:
             comparisons = compare(theirs, ours, example)
         except NotImplementedError as error:
-            raise ValueError(f"{ours.__name__}_backward is not written yet\n{told(error, path)}") from error
+            raise ValueError(_unwritten(ours, error, path)) from error
         except Exception as error:  # of the user's code: it is what is wrong
             problems.append(f"{told(error, path)}\n{called(ours, example)}{_advice(error)}")
             continue
@@ -62,6 +63,12 @@ def grade(theirs, ours, path):
         grades = tuple(_graded(ours, cs) for cs in by_gradient.values() if not all(c.is_none for c in cs))
     problem = f"fails on {len(problems)} of {len(tried)} examples; first:\n{problems[0]}" if problems else ""
     return Grade(ours.__name__, len(tried), grades, problem)
+
+
+def _unwritten(op, error, path):
+    line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), 1)
+    return (f"{op.__name__}_backward is not written yet: write it in {path}, in the place of line {line}, "
+            "and check it again")  # fmt: skip
 
 
 def _advice(error):

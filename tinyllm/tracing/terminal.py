@@ -20,7 +20,7 @@ def show(trace, console=None):
             continue
         phase = f"step {stop.index} of {len(walk.stops) - 1} {stop.phase}", PHASE.get(stop.phase, "bold")
         console.print(Text.assemble(phase, "  ", walk.title(stop)))
-        for line in body(walk, stop):
+        for line in [*body(walk, stop), *proof(walk, stop, bool(focus))]:
             console.print(Text(f"    {line}" if line else ""))
         console.print()
 
@@ -36,6 +36,15 @@ def body(walk, stop):
     for card in walk.makes(stop):
         lines += [card.title, *picture(card.array)]
     return [line for line in lines if line]
+
+
+def proof(walk, stop, wanted):
+    """What finite differences say, of the one step that is shown."""
+    check = walk.checks(with_torch=False).get(stop.index, {}).get("differences") if wanted else None
+    if check is None:
+        return []
+    differs = f"; at {list(check.worst)} they give {number(check.theirs)}, this gives {number(check.ours)}"
+    return [f"{'✓' if check.ok else '✗'} finite differences" + ("" if check.ok else differs)]
 
 
 def picture(array):
