@@ -331,7 +331,8 @@ def test_without_textual_it_says_what_to_install(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setitem(sys.modules, "textual.app", None)
-    monkeypatch.delitem(sys.modules, "tinyllm.tracing.tui")
+    for name in ("tui", "tui_widgets"):
+        monkeypatch.delitem(sys.modules, f"tinyllm.tracing.{name}")
     with pytest.raises(SystemExit, check=lambda leaving: leaving.code == 2):
         main(["step", "to be", "--tui"])
     assert "pip install 'tinyllm-numpy[tui]'" in capsys.readouterr().err
