@@ -6,8 +6,11 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from .switch import Switch
+from .tokens import prepare, stats, train_tokenizer
 
-data = App(name="data", help="Get texts and models.")
+data = App(name="data", help="Get texts and models, turn texts into tokens, learn a vocabulary.")
+for command in (prepare, stats, train_tokenizer):
+    data.command(command)
 
 
 @data.command

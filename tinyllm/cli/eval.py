@@ -32,21 +32,18 @@ def eval_(
     import json as json_
     import math
 
-    from ..training.corpus import Corpus
     from ..training.evaluate import evaluate
-    from ..training.run import check_text, load_run, read_config
-    from .corpus import load_text
+    from ..training.run import load_run, read_config
+    from .corpus import ids_of, load_corpus
     from .summary import print_table
 
     model, tokenizer = load_run(run, best)
     config = read_config(run)
-    text = load_text(data or config.data, quiet=json)
     if data:
-        what, ids = f"{', '.join(data)}, all of it", tokenizer.encode(text)
+        what, ids = f"{', '.join(data)}, all of it", ids_of(data, tokenizer, quiet=json)
     else:
-        corpus = Corpus.of(text, model.block_size)
-        check_text(run, corpus.text_sha256)
-        what, ids = f"{', '.join(config.data) or 'the manual of this Python'}, its validation part", corpus.val_ids
+        ids = load_corpus(config, json, run).val_ids
+        what = f"{', '.join(config.data) or 'the manual of this Python'}, its validation part"
     loss = evaluate(model, ids, config.batch_size)
     result = {"loss": loss, "perplexity": math.exp(loss), "bits_per_token": loss / math.log(2), "tokens": len(ids)}
     if json:

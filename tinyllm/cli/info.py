@@ -84,7 +84,7 @@ def print_model(run):
         "training": f"about {scaled(training_memory(model.config, config.batch_size, itemsize), 'B')} with batches of "
                     f"{config.batch_size} x {config.block_size}",
         "arithmetic": f"{scaled(flops_per_token(model.config), 'FLOP')} a token in training, a third of it to generate",
-        "tokenizer": f"{tokenizer.vocab_size:,} characters",
+        "tokenizer": f"{tokenizer.vocab_size:,} {_tokens(tokenizer)}",
         "text": ", ".join(config.data) or "the manual of this Python",
     }  # fmt: skip
     if has_checkpoint(run):
@@ -93,3 +93,7 @@ def print_model(run):
         if facts["best_val_loss"] is not None:
             rows["validation loss"] = f"{facts['best_val_loss']:.4f} at best, after step {facts['best_step']:,}"
     print_table(rows)
+
+
+def _tokens(tokenizer):
+    return "characters" if hasattr(tokenizer, "characters") else "tokens of bytes (BPE)"

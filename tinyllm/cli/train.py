@@ -29,7 +29,7 @@ def train(
         Parameter(name="*", consume_multiple=1, negative_iterable="", show_default=_default),
     ] = TrainConfig(),
 ):
-    """Train a character GPT on a text, and let it write.
+    """Train a GPT on a text, and let it write.
 
     Flags win over --preset, --config and --resume, which are TOML files of them. The folder of a run keeps one
     (config.toml), the model, and a checkpoint to go on from.
@@ -59,12 +59,11 @@ def train(
     import numpy as np  # now, and not for --help
 
     from ..backend import require
-    from ..training.corpus import Corpus
     from ..training.plan import Plan, expected_seconds
     from ..training.run import STATE, quoted, refuse_if_taken
     from ..training.state import read_facts
     from ..training.train import train
-    from .corpus import load_text
+    from .corpus import load_corpus
     from .display import display_for
     from .page import stopping_at_nan
     from .stop import Stop
@@ -82,7 +81,7 @@ def train(
                          f"give more --max-iters; to let it write: tinyllm generate {quoted(folder)}")
     if not (resume or dry_run):
         refuse_if_taken(folder)
-    corpus = Corpus.of(load_text(settings.data, quiet or json), settings.block_size)
+    corpus = load_corpus(settings, quiet or json, resume)
     plan = Plan.of(settings, corpus.tokenizer.vocab_size)
     plan.check_memory()
     watching = stopping_at_nan() if debug else nullcontext()

@@ -8,9 +8,8 @@
 
 from .bpe import BPETokenizer
 from .char import CharTokenizer
-from .load import load
+from .load import load, named
 from .pretokenize import PATTERNS
-from .stream import stream_text
 from .tiktoken_tokenizer import TiktokenTokenizer
 
-__all__ = ["PATTERNS", "BPETokenizer", "CharTokenizer", "TiktokenTokenizer", "load", "stream_text"]
+__all__ = ["PATTERNS", "BPETokenizer", "CharTokenizer", "TiktokenTokenizer", "load", "named"]

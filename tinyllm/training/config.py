@@ -14,7 +14,11 @@ SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.95}  # for samples, unle
 @dataclass(frozen=True)
 class TrainConfig:
     data: tuple[str, ...] = ()
-    "UTF-8 files to learn, folders of .txt files, or shakespeare, which is downloaded; by default Python's manual."
+    "Texts to learn, folders of them, shakespeare, or what `data prepare` made; by default Python's manual."
+    tokenizer: str | None = None
+    "What a token is: char (the default), gpt2, cl100k_base, o200k_base, or the folder of a saved tokenizer."
+    vocab: str | None = None
+    "File of the vocabulary that --tokenizer names: a vocab.bpe or a .tiktoken; without it tiktoken downloads it."
     n_layer: int = 4
     "Transformer blocks."
     n_head: int = 4

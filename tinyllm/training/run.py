@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from ..files import replace_file, replace_text, sync
 from ..models import GPT
 from ..models.pretrained import WEIGHTS, save_arrays
-from ..tokenizers import CharTokenizer
+from ..tokenizers import load as load_tokenizer
 from .config import TrainConfig, read_toml
 from .environment import environment
 from .plot import draw_loss
@@ -169,7 +169,7 @@ def load_run(folder, best=False):
     if not (folder / weights).is_file():
         raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {weights}; "
                                 "`tinyllm train` makes one")
-    model, tokenizer = GPT.from_pretrained(folder, weights), CharTokenizer.load(folder)
+    model, tokenizer = GPT.from_pretrained(folder, weights), load_tokenizer(folder)
     if tokenizer.vocab_size != model.config.vocab_size:
         raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, "
                          f"the model {model.config.vocab_size}; they are not of one run")

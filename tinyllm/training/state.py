@@ -17,7 +17,6 @@ from ..models import GPT
 from ..models.pretrained import save_arrays
 from ..models.tensor_file import read_tensors
 from ..optim import AdamW
-from ..tokenizers import CharTokenizer
 
 FACTS = ("step", "best_val_loss", "best_step", "text_sha256")  # of a TrainState, what is no array
 
@@ -30,7 +29,7 @@ class Diverged(ArithmeticError):
 class TrainState:
     model: GPT
     optimizer: AdamW
-    tokenizer: CharTokenizer
+    tokenizer: object  # one of tinyllm.tokenizers
     text_sha256: str  # of the text it learns: another one would make another run
     step: int = 0  # how many have been made
     best_val_loss: float | None = None
