@@ -159,7 +159,7 @@ def test_not_json(saved):
 
 
 def test_nothing_to_load(tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no tokenizer: no tokenizer.json"):
+    with pytest.raises(FileNotFoundError, match="tokenizer.json: no such file, nor vocab.json"):
         load(tmp_path)
 
 

@@ -72,7 +72,7 @@ def _defaults(arguments):
         raise ValueError(f"{' and '.join(given)} each set all flags; give one of them")
     for flag, value in given.items():
         path = {"--preset": preset_path, "--config": Path, "--resume": _config_of_run}[flag](value)
-        return Dict(read_toml(path), source=str(path), use_commands_as_keys=False)
+        return Dict({"train": read_toml(path)}, source=str(path))  # below it: `data` is a command, too
     return ()
 
 

@@ -61,7 +61,8 @@ def read(directory):
     for vocab, merges in FOLDERS:
         if (directory / vocab).is_file() and (directory / merges).is_file():
             return read_gpt2(directory / vocab, directory / merges)
-    raise FileNotFoundError(f"{directory} holds no tokenizer: no tokenizer.json, and no vocab.json with merges.txt")
+    raise FileNotFoundError(f"{directory / 'tokenizer.json'}: no such file, nor vocab.json and merges.txt beside it; "
+                            "give the folder of a saved tokenizer")
 
 
 def read_tokenizer_json(path):

@@ -157,8 +157,8 @@ def read_config(folder):
 def check_text(folder, text_sha256):
     """Raise where a text is not the one that a run learns."""
     if has_checkpoint(folder) and read_facts(Path(folder, STATE))["text_sha256"] != text_sha256:
-        raise ValueError(f"the text has changed since the run in {folder} began (its sha256 is {text_sha256[:12]}… "
-                         "now); give the one it learned, or any other, with --data")
+        raise ValueError(f"the run in {folder} belongs to another text, or the text has changed since it began (its "
+                         f"sha256 is {text_sha256[:12]}… now); give the one it learned with --data")
 
 
 def load_run(folder, best=False):
