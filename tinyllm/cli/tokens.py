@@ -46,7 +46,6 @@ def prepare(
     from ..data.prepare import prepare
     from ..tokenizers import named
 
-    _require(sources)
     chosen = named(tokenizer, vocab)
     size = sum(path.stat().st_size for path in files_of(sources)) * (1 if chosen else 2)
     with _bar(quiet, size) as advance:
@@ -89,7 +88,6 @@ def train_tokenizer(
     from ..data.documents import documents, encodable, files_of
     from ..tokenizers import BPETokenizer
 
-    _require(sources)
     if (out_dir / "config.json").exists() or (out_dir / "tokens.json").exists():
         raise FileExistsError(f"{out_dir} holds a model or a corpus, which has its tokenizer; name another --out-dir")
     pattern = None if pattern == "none" else pattern
@@ -131,7 +129,6 @@ def stats(
     """
     from ..data.tokenfile import TokenFile, is_prepared
 
-    _require(sources)
     if len(sources) == 1 and is_prepared(sources[0]):
         if tokenizer:
             raise ValueError(f"{sources[0]} was prepared with its tokenizer; leave --tokenizer out")
@@ -182,11 +179,6 @@ def _shown(tokens):
     from .text import visible
 
     return "  ".join(visible(repr(token.decode("utf-8", errors="replace"))) for token in tokens)
-
-
-def _require(sources):
-    if not sources:
-        raise ValueError("no text is given; name files or folders of them")
 
 
 def _bar(quiet, total, unit=None):
