@@ -24,6 +24,7 @@ def tinyllm_step(config, backend):
     """(step, versions): step() makes one training step and gives the seconds of the whole and of its three parts."""
     import numpy as np
 
+    import tinyllm.kernels  # noqa: F401  (attaches them)
     from tinyllm import GPT, GPTConfig
     from tinyllm.optim import FlatAdamW
 

@@ -6,6 +6,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 import tinyllm
+from tinyllm.observe import plain_ops
 
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
@@ -18,6 +19,16 @@ def strict_numpy():
     """Overflow, 0/0 and 1/0 raise; underflow to 0 is what softmax lives by."""
     with np.errstate(all="raise", under="ignore"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def plain(request):
+    """The ops as they stand in the book, but where kernels are what is tested, or a training that uses them."""
+    if {"kernels", "training", "cli"} & set(request.path.parts):
+        yield
+    else:
+        with plain_ops():
+            yield
 
 
 @pytest.fixture(autouse=True)

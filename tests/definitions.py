@@ -133,6 +133,10 @@ def mse_loss(x, target, *, reduction):
     return _reduce((x - target) ** 2.0, reduction)
 
 
+def linear_cross_entropy(x, weight, targets, *, ignore_index):
+    return cross_entropy(x @ ops.transpose(weight), targets, reduction="mean", ignore_index=ignore_index)
+
+
 def binary_cross_entropy(p, target, *, reduction):
     return _reduce(-(target * ops.log(p) + (1 - target) * ops.log(1 - p)), reduction)
 

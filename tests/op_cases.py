@@ -252,7 +252,7 @@ def _dropout(c):
 def _causal_attention(c):
     B, T, H, D = c.integer(1, 3), c.integer(1, 6), c.integer(1, 3), c.integer(1, 5)
     p = c.choice([0.0, 0.3])
-    keep = np.asarray(c.rng.random((B, H, T, T)) >= p) if p else None
+    keep = np.asarray(c.rng.random((B, H, T, T)) >= p) if p and c.choice([True, True, False]) else None  # evaluation
 
     inputs, options = [c.normal(B, T, 3 * H * D), keep], {"n_head": H, "p": p}
     return Case(inputs, lambda qkv, keep: reference.ops.causal_attention(qkv, keep, **options), options)
@@ -271,6 +271,18 @@ def _cross_entropy(c):
         ignore_index = -100
     options = {"reduction": c.choice(["mean", "sum", "none"]), "ignore_index": ignore_index}
     return Case([logits, targets], lambda x, t: F.cross_entropy(x, t, **options), options)
+
+
+def _linear_cross_entropy(c):
+    n, V, C = c.integer(1, 6), c.integer(1, 7), c.integer(1, 5)
+    x, weight, targets = c.normal(n, C), c.normal(V, C), c.indices((n,), V)
+    ignore_index = c.choice([-100, 1])
+    if c.choice([True, False]):
+        targets = np.where(c.rng.random(n) < 0.3, ignore_index, targets)
+    if (targets == ignore_index).all():
+        targets[0] = 0
+    options = {"ignore_index": ignore_index}
+    return Case([x, weight, targets], lambda x, w, t: F.cross_entropy(x @ w.T, t, **options), options)
 
 
 def _elementwise_loss(reference, prepare):
@@ -326,6 +338,7 @@ MAKERS = {
     "dropout": _dropout,
     "causal_attention": _causal_attention,
     "cross_entropy": _cross_entropy,
+    "linear_cross_entropy": _linear_cross_entropy,
     "mse_loss": _elementwise_loss(F.mse_loss, lambda c, x, t: (x, t)),
     "binary_cross_entropy": _elementwise_loss(F.binary_cross_entropy, _probabilities),
     "binary_cross_entropy_with_logits": _elementwise_loss(

@@ -52,8 +52,7 @@ class Op:
 
     def __call__(self, *inputs, **options):
         tensors, dtype = tensors_of(self, inputs, options)
-        mode = MODE.get()
-        pair = self.kernels.get(backend_of(tensors[0].data), self) if mode.kernels and self.kernels else self
+        mode, pair = MODE.get(), self.pair_for(tensors[0])
         try:
             y, saved = pair.forward(*(None if t is None else t.data for t in tensors), **options)
         except Exception as error:
@@ -71,6 +70,10 @@ class Op:
         for observer in mode.observers:
             observer.op_ran(self, tensors, options, output, saved)
         return output
+
+    def pair_for(self, x):
+        """What runs where x is the first array: a kernel of its backend where there is one, else the op itself."""
+        return self.kernels.get(backend_of(x.data), self) if self.kernels and MODE.get().kernels else self
 
     def __get__(self, tensor, owner=None):
         """As a function does, an op in a class body becomes a method: `exp = ops.exp`, then `x.exp()`."""

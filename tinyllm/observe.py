@@ -69,6 +69,6 @@ def plain_ops():
 
 @contextmanager
 def observe(observer):
-    """`with observe(listener):` tells listener (an Observer) what happens inside."""
-    with _mode(observers=(*MODE.get().observers, observer)):
+    """`with observe(listener):` tells listener (an Observer) what happens inside, which the plain ops do."""
+    with _mode(observers=(*MODE.get().observers, observer), kernels=False):
         yield observer

@@ -10,7 +10,7 @@ LEVELS = {
     "the same numbers elsewhere": "reshape transpose permute broadcast_to cat stack getitem embedding",
     "many numbers in, one out": "sum mean max mse_loss binary_cross_entropy binary_cross_entropy_with_logits var",
     "products of matrices": "matmul linear",
-    "whole vectors": "softmax log_softmax cross_entropy layer_norm causal_attention",
+    "whole vectors": "softmax log_softmax cross_entropy linear_cross_entropy layer_norm causal_attention",
 }
 LINES = {  # one line for a gradient of an op, shown where it is wrong
     "causal_attention dqkv": "undo the seven steps of the forward one at a time, from the last to the first",

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from .. import nn
+from .. import nn, ops
 from ..generation.cache import KVCache
 from ..methods import Tensor
 from ..random import draw_from
@@ -68,6 +68,13 @@ class GPT(LanguageModel):
         return self.config.block_size
 
     def forward(self, ids):
+        return self.lm_head(self.hidden(ids))  # (B, T, V)
+
+    def hidden(self, ids):
+        """What the output layer reads.
+
+        ids (B, T) integers  ->  x (B, T, C)
+        """
         ids = ids if isinstance(ids, Tensor) else Tensor(ids)
         if ids.ndim != 2 or not 1 <= ids.shape[1] <= self.block_size:
             raise ValueError(f"GPT: ids must be (B, T) with 1 ≤ T ≤ block_size={self.block_size}, got {ids.shape}")
@@ -76,8 +83,17 @@ class GPT(LanguageModel):
         x = self.drop(x)
         for block in self.h:
             x = block(x)
-        x = self.ln_f(x)
-        return self.lm_head(x)  # (B, T, V)
+        return self.ln_f(x)
+
+    def loss(self, ids, targets):
+        head_and_loss = ops.linear_cross_entropy
+        if head_and_loss.pair_for(self.lm_head.weight) is head_and_loss:  # no kernel: two ops that can be seen
+            return super().loss(ids, targets)
+        x, targets = self.hidden(ids), targets if isinstance(targets, Tensor) else Tensor(targets)
+        self._check_targets(targets, x)
+        return head_and_loss(x.reshape(-1, x.shape[-1]), self.lm_head.weight, targets.reshape(-1))
+
+    loss.__doc__ = LanguageModel.loss.__doc__
 
     def new_cache(self, batch_size, length):
         return KVCache(self, batch_size, length)

@@ -14,11 +14,14 @@ class LanguageModel(nn.Module):
 
         ids (B, T) integers  targets (B, T) integers  ->  loss ()
         """
-        logits = self(ids)
-        targets = targets if isinstance(targets, Tensor) else Tensor(targets)
-        if targets.shape != logits.shape[:-1]:
-            raise ValueError(f"loss: targets {targets.shape} must have the shape of the ids, {logits.shape[:-1]}")
+        logits, targets = self(ids), targets if isinstance(targets, Tensor) else Tensor(targets)
+        self._check_targets(targets, logits)
         return ops.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
+
+    @staticmethod
+    def _check_targets(targets, x):
+        if targets.shape != x.shape[:-1]:
+            raise ValueError(f"loss: targets {targets.shape} must have the shape of the ids, {x.shape[:-1]}")
 
     def generate(self, ids, max_new_tokens=100, temperature=1.0, top_k=None, top_p=None, seed=0, **options):
         """The ids (T,) or (B, T) with max_new_tokens more, drawn one after the other; temperature 0 is greedy.

@@ -20,6 +20,7 @@ from .embedding import embedding
 from .gelu import gelu, gelu_erf, gelu_tanh
 from .layer_norm import layer_norm
 from .linear import linear
+from .linear_cross_entropy import linear_cross_entropy
 from .losses import binary_cross_entropy, binary_cross_entropy_with_logits, mse_loss
 from .matmul import matmul
 from .reduction import max, mean, sum, var
@@ -46,6 +47,7 @@ __all__ = [
     "getitem",
     "layer_norm",
     "linear",
+    "linear_cross_entropy",
     "log",
     "log_softmax",
     "matmul",

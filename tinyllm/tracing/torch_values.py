@@ -66,6 +66,9 @@ def functions(torch):
         "getitem": lambda x, index: x[index],
         "layer_norm": lambda x, weight, bias, eps=1e-5: F.layer_norm(x, x.shape[-1:], weight, bias, eps),
         "linear": linear,
+        "linear_cross_entropy": lambda x, weight, targets, **options: F.cross_entropy(
+            x @ weight.T, targets.long(), **options
+        ),
         "log": torch.log,
         "log_softmax": lambda x, axis=-1: torch.log_softmax(x, axis),
         "matmul": torch.matmul,

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+from .. import kernels  # noqa: F401  (a training runs with them)
 from ..models import GPT, GPTConfig
 from ..observe import MODE
 from ..optim import AdamW, FlatAdamW

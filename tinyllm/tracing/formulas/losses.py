@@ -16,6 +16,21 @@ FORMULAS = {
             )
         },
     ),
+    "linear_cross_entropy": Formula(
+        r"\begin{align*} <y> &= -\frac{1}{n} \sum_{i=1}^{n} \log p_{i,t_i} \\"
+        r"p &= \operatorname{softmax}(<x>\;<weight>^{\top}), \quad t = <targets> \end{align*}",
+        "The output layer and its loss in one: how surprised the model is by the right tokens.",
+        {
+            "x": (
+                r"<dx> = \left( p - \text{onehot}(<targets>) \right) <weight> \cdot \frac{<dy>}{n}",
+                "x is pushed away from the words that were expected, each by its probability, and to the right one.",
+            ),
+            "weight": (
+                r"<dweight> = \left( p - \text{onehot}(<targets>) \right)^{\top} <x> \cdot \frac{<dy>}{n}",
+                "The row of a word is pulled towards every x that it was right for, and pushed away from the others.",
+            ),
+        },
+    ),
     "mse_loss": Formula(
         r"<y> = \operatorname{mean}((<x> - <target>)^2)",
         "How far off it is, squared, so that a large miss weighs more than many small ones.",

@@ -58,6 +58,44 @@ function upstreamOf(step, index) {
   return [ofGradient(step, step.call.output.array.shape.length ? index : []), over(ofNumber(step.call, "n"))];
 }
 
+ARITHMETIC.linear_cross_entropy = {
+  forward(call) {
+    const { log_p, answers, counted } = call.saved;
+    const [x, weight] = call.inputs;
+    const rows = range(answers.array.data.length).filter((i) => counted.array.data[i]);
+    if (!rows.length) return [{ ...equation("", "no target counts", []), number: at(call.output.array, []) }];
+    const n = over(ofNumber(call, "n"));
+    const terms = rows.map((i) => minus(ofSaved(call, "log_p", [i, answers.array.data[i]]), n));
+    const i = rows[Math.max(0, terms.indexOf(largest(terms)))];
+    const answer = answers.array.data[i];
+    const products = range(x.array.shape[1]).map((c) => term(ofValue(x, [i, c]), ofValue(weight, [answer, c])));
+    const log_sum = total(products) - at(log_p.array, [i, answer]);
+    return [
+      equation("", "−Σᵢ log_p[i, targetᵢ] / n", terms),
+      equation(place("log_p", [i, answer]), `${x.short}[${i}] · ${weight.short}[${answer}] − log Σ e^logits`, [
+        ...products, minus(constant("log Σ e^logits", log_sum)),
+      ]),
+    ];
+  },
+
+  backward(step, index) {
+    const { call, wrt } = step;
+    const { log_p, answers, counted } = call.saved;
+    const [N, V] = log_p.array.shape;
+    const error = (i, v) => {
+      const p = Math.exp(at(log_p.array, [i, v])) - Number(answers.array.data[i] === v);
+      return { ...constant(`(p − onehot)[${i}, ${v}]`, counted.array.data[i] ? p : 0), card: "s:log_p", cell: [i, v] };
+    };
+    const rest = [ofGradient(step, []), over(ofNumber(call, "n"))];
+    const other = call.inputs[1 - wrt];
+    const [j, c] = index;
+    const terms = wrt
+      ? range(N).map((i) => term(error(i, j), ofValue(other, [i, c]), ...rest))
+      : range(V).map((v) => term(error(j, v), ofValue(other, [v, c]), ...rest));
+    return [equation("", wrt ? "(p − onehot)ᵀ @ x · dy / n" : "(p − onehot) @ weight · dy / n", terms)];
+  },
+};
+
 ARITHMETIC.mse_loss = {
   forward(call, index) {
     const [x, target] = call.inputs;

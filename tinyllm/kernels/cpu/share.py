@@ -1,0 +1,52 @@
+"""An op cut into parts: blocks that stay in the cache, and threads that share them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+
+import numpy as np
+
+BLOCK = 1 << 16  # numbers of each array that are worked on together
+_threads = ContextVar("tinyllm.op_threads", default=1)
+
+
+@contextmanager
+def op_threads(n):
+    """Inside, kernels cut their ops into n parts and work on them side by side. BLAS is to be held to one thread."""
+    token = _threads.set(n)
+    try:
+        yield
+    finally:
+        _threads.reset(token)
+
+
+def share(work, n):
+    """[work(start, stop), …] of 0 … n cut into a part for each thread; in order, whoever is done first."""
+    threads = min(_threads.get(), n)
+    if threads <= 1:
+        return [work(0, n)]
+    cuts = [n * i // threads for i in range(threads + 1)]
+    others = [_pool(threads).submit(work, *part) for part in zip(cuts[1:], cuts[2:])]
+    return [work(*cuts[:2]), *(other.result() for other in others)]
+
+
+def in_blocks(work, n, width):
+    """[work(slice), …] of n rows of `width` numbers, a block of rows after the other."""
+    rows = max(1, BLOCK // max(width, 1))
+
+    def part(start, stop):
+        return [work(slice(i, min(i + rows, stop))) for i in range(start, max(stop, start + 1), rows)]
+
+    return [result for results in share(part, n) for result in results]
+
+
+def product(a, b, out):
+    """out = a @ b, two matrices: threads share the rows of out."""
+    share(lambda start, stop: np.matmul(a[start:stop], b, out=out[start:stop]), len(out))
+    return out
+
+
+@cache
+def _pool(threads):
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="tinyllm-op")
