@@ -22,8 +22,8 @@ from .source import result_lines
 ARITHMETIC = ("terms", "indices", "elementwise", "gelu", "picking", "shape", "reductions", "products", "norms",
               "attention", "losses", "training")  # fmt: skip
 SCRIPTS = (
-    "trace", "axes", *(f"arithmetic/{name}" for name in ARITHMETIC), "heatmap", "cards", "layout", "panels", "map",
-    "timeline", "tours", "predict", "snippet", "dialogs", "main",
+    "trace", "axes", *(f"arithmetic/{name}" for name in ARITHMETIC), "heatmap", "cards", "layout", "panels", "side",
+    "map", "timeline", "tours", "predict", "snippet", "dialogs", "going", "address", "top", "keys", "main",
 )  # fmt: skip
 LARGEST = 10_000_000
 
