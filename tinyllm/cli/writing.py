@@ -47,4 +47,4 @@ def default_prompt(tokenizer):
 
 def end_of_text(model):
     """The ids that end a text, as the model's Hugging Face folder says; None where it says nothing."""
-    return getattr(model, "generation_config", {}).get("eos_token_id")
+    return model.generation_config.get("eos_token_id")
