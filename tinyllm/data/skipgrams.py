@@ -66,7 +66,7 @@ class SkipGrams(Dataset):
         taken &= self._kept(places) & self._kept(around)
         row, column = taken.nonzero()  # (P,) each
         drawn = generator().random((len(row), self.negatives))
-        negatives = np.searchsorted(self.noise, drawn, side="right")  # (P, K)
+        negatives = np.searchsorted(self.noise, drawn)  # (P, K)
         return self.ids[places[row, 0]], self.ids[around[row, column]], negatives
 
     def _kept(self, places):

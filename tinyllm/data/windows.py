@@ -54,7 +54,7 @@ class WindowDataset(Dataset):
     def __getitem__(self, index):
         start = self._start(index)
         window = self.ids[start : start + self.block_size + 1].astype(np.int64)
-        return window[:-1].copy(), window[1:].copy()
+        return window[:-1], window[1:].copy()
 
     def _start(self, index):
         """Where window `index` begins; as in a list, negative numbers count from the end."""
