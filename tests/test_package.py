@@ -36,12 +36,13 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "data": f"{BELOW_NN} creation files tokenizers",
     "generation": f"{BELOW_NN} creation tokenizers",
     "models": f"{BELOW_MODELS} files data",
+    "evaluation": BELOW_MODELS,
     "tracing": f"{ENGINE} files display nn ops optim __init__",
     "debug": f"{ENGINE} nn tracing",
     "training": f"{BELOW_MODELS} kernels debug files optim tokenizers data models tracing __init__",
     "checking": f"{ENGINE} ops gradcheck",
     "exercises": f"{ENGINE} ops methods checking tracing",
-    "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models tracing debug training __init__",
+    "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models evaluation tracing debug training __init__",
     "__main__": "cli",
 }
 FORBIDDEN = {"torch"}
@@ -199,7 +200,7 @@ def test_dtypes_are_their_names():
     ]
 
 
-@pytest.mark.parametrize("name", ["ops", "nn", "optim", "models", "data", "tokenizers", "generation"])
+@pytest.mark.parametrize("name", ["ops", "nn", "optim", "models", "data", "tokenizers", "generation", "evaluation"])
 def test_a_subpackage_defines_what_its_all_lists(name):
     module = importlib.import_module(f"tinyllm.{name}")
     assert len(set(module.__all__)) == len(module.__all__)

@@ -26,6 +26,7 @@ from tinyllm.cli.curve import curve
 from tinyllm.cli.display import Picture
 from tinyllm.cli.summary import print_summary
 from tinyllm.cli.text import duration, scaled
+from tinyllm.evaluation import score_text
 from tinyllm.models.pretrained import save_arrays
 from tinyllm.training.build import initial_state
 from tinyllm.training.config import TrainConfig, preset_path
@@ -353,17 +354,19 @@ def test_eval_measures_the_validation_part(run):
     model, _ = load_run(run)
     val_ids = Corpus.of(TEXT, 8).val_ids
     found = json.loads(tinyllm("eval", run, "--json"))
-    assert found["loss"] == evaluate(model, val_ids, batch_size=4)
+    assert found["loss"] == pytest.approx(evaluate(model, val_ids, batch_size=4), rel=1e-5)
     assert found["loss"] == pytest.approx(metrics(run)[-1]["val_loss"], rel=1e-5)
     assert found["perplexity"] == math.exp(found["loss"])
-    assert found["bits_per_token"] == found["loss"] / math.log(2)
-    assert found["tokens"] == len(val_ids)
+    assert found["bits_per_token"] == found["bits_per_byte"] == found["loss"] / math.log(2), "a character is a byte"
+    assert found["tokens"] == found["bytes"] == 184 and found["windows"] == 23, "of 192 characters what fills windows"
+    assert found["model"] == str(run) and "windows of 8 tokens, stride 8; each token but" in found["protocol"]
     assert table(tinyllm("eval", run)) == {
         "text": "cats.txt, its validation part",
-        "tokens": "192",
+        "tokens": "184",
         "loss": f"{found['loss']:.4f} nats a token",
         "perplexity": f"{found['perplexity']:.3f}",
-        "bits": f"{found['bits_per_token']:.3f} a token",
+        "bits": f"{found['bits_per_token']:.3f} a token, {found['bits_per_token']:.3f} a byte",
+        "protocol": found["protocol"],
     }
 
 
@@ -371,10 +374,10 @@ def test_eval_measures_another_text_whole(run):
     Path("a.txt").write_text("the dog sat. " * 5)
     Path("b.txt").write_text("the cat. " * 5)
     model, tokenizer = load_run(run)
-    found = json.loads(tinyllm("eval", run, "--data=a.txt", "--data=b.txt", "--json"))
+    found = json.loads(tinyllm("eval", run, "--data=a.txt", "--data=b.txt", "--stride=3", "--json"))
     ids = tokenizer.encode("the dog sat. " * 5 + "\n\n" + "the cat. " * 5)
-    assert found["tokens"] == len(ids)
-    assert found["loss"] == pytest.approx(evaluate(model, ids, batch_size=4), rel=1e-5)
+    assert found["tokens"] == len(ids) - 1 and found["stride"] == 3
+    assert found["loss"] == score_text(model, ids, 3).loss
     assert "a.txt, b.txt, all of it" in tinyllm("eval", run, "--data=a.txt", "--data=b.txt")
 
 
@@ -383,8 +386,18 @@ def test_eval_measures_the_best_weights(run):
     other = GPT(model.config, seed=5)
     save_arrays(run / "best.safetensors", other.state_dict(), {"format": "pt"})
     found = json.loads(tinyllm("eval", run, "--best", "--json"))["loss"]
-    assert found == evaluate(other, Corpus.of(TEXT, 8).val_ids, batch_size=4)
+    assert found == pytest.approx(evaluate(other, Corpus.of(TEXT, 8).val_ids, batch_size=4), rel=1e-5)
     assert found != json.loads(tinyllm("eval", run, "--json"))["loss"]
+
+
+def test_eval_asks_questions(run):
+    Path("q.jsonl").write_text('{"text": "the cat sat"}\n{"text": "the dog mat"}\n{"text": "the log sat"}\n')
+    found = json.loads(tinyllm("eval", run, "--task=lambada", "--data=q.jsonl", "--limit=2", "--json"))
+    assert found["questions"] == 2 and 0 <= found["acc"] <= 1 and found["perplexity"] > 1
+    assert found["data"] == ["q.jsonl"] and found["protocol"].startswith("0-shot. The text up to its last space")
+    rows = table(tinyllm("eval", run, "--task=lambada", "--data=q.jsonl"))
+    assert rows["task"] == "lambada" and rows["questions"] == "3"
+    assert "±" in rows["acc"] and "±" not in rows["perplexity"]
 
 
 # info

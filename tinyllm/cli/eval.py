@@ -13,46 +13,145 @@ def eval_(
     /,
     *,
     data: Annotated[tuple[str, ...], Parameter(consume_multiple=1, negative_iterable="")] = (),
+    stride: int | None = None,
+    task: str | None = None,
+    limit: int | None = None,
     best: Switch = False,
     json: Switch = False,
 ):
-    """Measure a trained model on a text: loss, perplexity, bits a token.
+    """Measure a trained model: on a text its loss, perplexity, bits a token and a byte; or its answers to questions.
 
     Parameters
     ----------
     run
-        Folder of a run, as `tinyllm train` leaves it.
+        Folder of a run, or of Hugging Face's GPT-2, or the name of a model that was downloaded.
     data
         Text to measure on, all of it, as for `tinyllm train`; by default the validation part of the text of the run.
+        For a task, its file of questions.
+    stride
+        Tokens from one window to the next; by default as many as the model looks back, fewer give each token more to
+        look back on.
+    task
+        hellaswag or lambada: questions, one JSON object a line, as those are published.
+    limit
+        How many questions to ask; by default all.
     best
         Use the weights that had the lowest validation loss, not the last ones.
     json
         Print one JSON object and nothing else.
     """
     import json as json_
-    import math
 
-    from ..training.evaluate import evaluate
-    from ..training.run import load_run, read_config
-    from .corpus import ids_of, load_corpus
+    from ..evaluation import TASKS
+    from ..training.run import load_run
     from .summary import print_table
 
+    if task is None and limit is not None:
+        raise ValueError("--limit is for a --task; a text is measured whole")
+    if task is not None and task not in TASKS:
+        raise ValueError(f"there is no task {task!r}; choose one of {', '.join(TASKS)}")
+    if task is not None and (stride is not None or not data):
+        raise ValueError(f"--task {task} asks the questions of a file: give it with --data, and leave --stride out")
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit must be 1 or more, not {limit}")
     model, tokenizer = load_run(run, best)
-    config = read_config(run)
-    if data:
-        what, ids = f"{', '.join(data)}, all of it", ids_of(data, tokenizer, quiet=json)
+    if task:
+        result, rows = _ask(model, tokenizer, task, data, limit, quiet=json)
     else:
-        ids = load_corpus(config, json, run).val_ids
-        what = f"{', '.join(config.data) or 'the manual of this Python'}, its validation part"
-    loss = evaluate(model, ids, config.batch_size)
-    result = {"loss": loss, "perplexity": math.exp(loss), "bits_per_token": loss / math.log(2), "tokens": len(ids)}
+        result, rows = _read(model, tokenizer, run, data, stride, quiet=json)
     if json:
-        print(json_.dumps(result))
-        return
-    print_table({
+        print(json_.dumps({"model": str(run), **result}))
+    else:
+        print_table(rows)
+
+
+def _read(model, tokenizer, run, data, stride, quiet):
+    """What is found on a text, for JSON and for people."""
+    from ..evaluation import score_text
+    from .corpus import load_text
+
+    if data:
+        text = load_text(data, quiet)
+        what, ids = f"{', '.join(data)}, all of it", tokenizer.encode(text)
+    else:
+        what, ids = _validation_part(run, model.block_size, whole_windows=stride is None, quiet=quiet)
+        text = tokenizer.decode(ids)
+    stride = model.block_size if stride is None else stride
+    with _Counter("windows", quiet) as counter:
+        score = score_text(model, ids, stride, counter)
+    n_bytes = len(text.encode()) - len(tokenizer.decode(ids[:1]).encode())  # the first token is not scored
+    protocol = (f"windows of {model.block_size} tokens, stride {stride}; each token but the first is scored once, bytes "
+                "are those of the text behind the first token in UTF-8")  # fmt: skip
+    result = {
+        "text": what, "tokens": score.tokens, "bytes": n_bytes, "loss": score.loss, "perplexity": score.perplexity,
+        "bits_per_token": score.bits_per_token, "bits_per_byte": score.bits_per_byte(n_bytes),
+        "block_size": model.block_size, "stride": stride, "windows": score.windows, "protocol": protocol,
+    }  # fmt: skip
+    return result, {
         "text": what,
-        "tokens": f"{len(ids):,}",
-        "loss": f"{loss:.4f} nats a token",
-        "perplexity": f"{result['perplexity']:.3f}",
-        "bits": f"{result['bits_per_token']:.3f} a token",
-    })  # fmt: skip
+        "tokens": f"{score.tokens:,}",
+        "loss": f"{score.loss:.4f} nats a token",
+        "perplexity": f"{score.perplexity:.3f}",
+        "bits": f"{score.bits_per_token:.3f} a token, {result['bits_per_byte']:.3f} a byte",
+        "protocol": protocol,
+    }
+
+
+def _validation_part(run, block_size, whole_windows, quiet):
+    """The ids that the training of a run keeps to itself; in whole windows, as there, they give its validation loss."""
+    from ..training.corpus import Corpus
+    from ..training.run import CONFIG, check_text, read_config
+    from .corpus import load_text
+
+    if not (run / CONFIG).is_file():
+        raise ValueError(f"{run} does not say what text it was trained on; give one to measure on with --data")
+    config = read_config(run)
+    corpus = Corpus.of(load_text(config.data, quiet), block_size)
+    check_text(run, corpus.text_sha256)
+    ids = corpus.val_ids
+    if whole_windows:
+        ids = ids[: (len(ids) - 1) // block_size * block_size + 1]
+    return f"{', '.join(config.data) or 'the manual of this Python'}, its validation part", ids
+
+
+def _ask(model, tokenizer, task, paths, limit, quiet):
+    """What is found with the questions of a task, for JSON and for people."""
+    from ..evaluation import TASKS, read_questions, score_choices
+
+    questions, scores = read_questions(task, paths, limit), []
+    with _Counter("questions", quiet) as counter:
+        for question in questions:
+            scores.append(score_choices(model, tokenizer, question))
+            counter(len(scores), len(questions))
+    found = TASKS[task].score(questions, scores)
+    protocol = TASKS[task].protocol
+    rows = {"task": task, "questions": f"{len(questions):,}"}
+    for name, value in found.items():
+        if not name.endswith("_stderr"):
+            error = found.get(f"{name}_stderr")
+            rows[name] = f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
+    return {"task": task, "questions": len(questions), **found, "data": list(paths), "protocol": protocol}, {
+        **rows, "protocol": protocol}  # fmt: skip
+
+
+class _Counter:
+    """How far it is, on standard error where that is a terminal."""
+
+    def __init__(self, what, quiet):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        self.bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+        self.task = self.bar.add_task("")
+
+    def __enter__(self):
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error):
+        self.bar.stop()
+
+    def __call__(self, done, of):
+        self.bar.update(self.task, completed=done, total=of)
