@@ -18,7 +18,7 @@ IDS = np.random.default_rng(0).integers(0, 11, 50)
 
 
 def one_by_one(ids, stride):
-    """− Σ log p of each token but the first, by its definition: token i is the business of the first window it is in."""
+    """− Σ log p of each token but the first, by its definition: token i is for the first window it is in."""
     nats = 0.0
     for i in range(1, len(ids)):
         begin = max(0, math.ceil((i - MODEL.block_size) / stride)) * stride

@@ -90,7 +90,8 @@ def test_lambada_counts_words_that_are_right_as_a_whole():
 
 
 def test_the_first_questions_of_several_files(tmp_path):
-    paths = write(tmp_path / "a", {"text": "a b"}, {"text": "c d"}) + write(tmp_path / "b", {"text": "e f"}, {"text": "g"})
+    paths = write(tmp_path / "a", {"text": "a b"}, {"text": "c d"})
+    paths += write(tmp_path / "b", {"text": "e f"}, {"text": "no question"})
     assert [q.context for q in read_questions("lambada", paths, limit=3)] == ["a", "c", "e"]
 
 
@@ -104,7 +105,7 @@ def test_the_first_questions_of_several_files(tmp_path):
         ("lambada", '{"text": 5}', "AttributeError"),
         ("lambada", '{"text": "word"}', "the text must be two words or more"),
         ("lambada", '{"text": "two "}', "the text must be two words or more"),
-        ("hellaswag", json.dumps({**SWAG, "label": ""}), '"label": number of the right one} (ValueError: invalid'),
+        ("hellaswag", json.dumps({**SWAG, "label": ""}), '"label": which is right} (ValueError: invalid'),
         ("hellaswag", json.dumps({**SWAG, "label": 4}), "there is no ending 4"),
         ("hellaswag", json.dumps({**SWAG, "label": -1}), "there is no ending -1"),
         ("hellaswag", json.dumps({**SWAG, "endings": ""}), "there is no ending"),
@@ -115,7 +116,8 @@ def test_the_first_questions_of_several_files(tmp_path):
 def test_lines_that_are_no_question(tmp_path, task, line, message):
     with pytest.raises(ValueError) as error:
         read_questions(task, write(tmp_path / "q", "", line))
-    assert message in str(error.value) and str(error.value).startswith(f"{tmp_path}/q, line 2 is no question of {task}: ")
+    assert str(error.value).startswith(f"{tmp_path}/q, line 2 is no question of {task}: ")
+    assert message in str(error.value)
 
 
 def test_a_file_without_questions(tmp_path):

@@ -19,6 +19,7 @@ from .data import data
 from .doctor import doctor
 from .eval import eval_
 from .exercise import exercise
+from .export import export
 from .generate import generate
 from .info import info
 from .step import step
@@ -56,7 +57,7 @@ def _app(defaults):
               group_parameters=whole, config=defaults, suppress_keyboard_interrupt=False)  # fmt: skip
     commands = {"train": train, "generate": generate, "chat": chat, "eval": eval_, "info": info, "attention": attention,
                 "step": step, "check": check, "exercise": exercise, "train-embeddings": train_embeddings, "data": data,
-                "doctor": doctor}  # fmt: skip
+                "export": export, "doctor": doctor}  # fmt: skip
     for name, command in commands.items():
         app.command(command, name=name)
     return app

@@ -80,8 +80,8 @@ def _read(model, tokenizer, run, data, stride, quiet):
     with _Counter("windows", quiet) as counter:
         score = score_text(model, ids, stride, counter)
     n_bytes = len(text.encode()) - len(tokenizer.decode(ids[:1]).encode())  # the first token is not scored
-    protocol = (f"windows of {model.block_size} tokens, stride {stride}; each token but the first is scored once, bytes "
-                "are those of the text behind the first token in UTF-8")  # fmt: skip
+    protocol = (f"windows of {model.block_size} tokens, stride {stride}; each token but the first is scored once, "
+                "bytes are those of the text behind the first token in UTF-8")  # fmt: skip
     result = {
         "text": what, "tokens": score.tokens, "bytes": n_bytes, "loss": score.loss, "perplexity": score.perplexity,
         "bits_per_token": score.bits_per_token, "bits_per_byte": score.bits_per_byte(n_bytes),

@@ -69,24 +69,25 @@ def print_words(run):
 
 def print_model(run):
     from ..models.sizes import flops_per_token, parameter_count, training_memory
-    from ..training.run import STATE, has_checkpoint, load_run, read_config
+    from ..training.run import CONFIG, STATE, has_checkpoint, load_run, read_config
     from ..training.state import read_facts
     from .summary import print_table
     from .text import scaled
 
     model, tokenizer = load_run(run)
-    config = read_config(run)
     itemsize = next(model.parameters()).data.itemsize
     print(f"{model}\n")
     rows = {
         "parameters": f"{parameter_count(model.config):,}",
         "weights": scaled(parameter_count(model.config) * itemsize, "B"),
-        "training": f"about {scaled(training_memory(model.config, config.batch_size, itemsize), 'B')} with batches of "
-                    f"{config.batch_size} x {config.block_size}",
         "arithmetic": f"{scaled(flops_per_token(model.config), 'FLOP')} a token in training, a third of it to generate",
         "tokenizer": f"{tokenizer.vocab_size:,} {_tokens(tokenizer)}",
-        "text": ", ".join(config.data) or "the manual of this Python",
     }  # fmt: skip
+    if Path(run, CONFIG).is_file():
+        config = read_config(run)
+        memory = scaled(training_memory(model.config, config.batch_size, itemsize), "B")
+        rows["training"] = f"about {memory} with batches of {config.batch_size} x {config.block_size}"
+        rows["text"] = ", ".join(config.data) or "the manual of this Python"
     if has_checkpoint(run):
         facts = read_facts(run / STATE)
         rows["trained"] = f"{facts['step']:,} of {config.max_iters:,} steps"

@@ -46,8 +46,7 @@ class TextScore:
 
 
 def sliding_windows(n, block_size, stride):
-    """(begin, end, first) of each window over n tokens: it reads begin … end − 1, and scores what follows first … end − 1.
-    """
+    """(begin, end, first) of each window over n tokens: it reads begin … end − 1, scores what follows first …"""
     begin = first = 0
     while first < n - 1:
         end = min(begin + block_size, n - 1)

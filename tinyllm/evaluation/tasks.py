@@ -52,8 +52,8 @@ def score_choices(model, tokenizer, question):
     rows = [np.asarray(tokenizer.encode(question.context + choice)) for choice in question.choices]
     lengths = [len(row) - n for row in rows]
     if n < 1 or min(lengths) < 1 or max(lengths) > model.block_size:
-        raise ValueError(f"a question has {n} tokens of context and choices of {lengths}: each must have one or more, a "
-                         f"choice at most block_size={model.block_size}: {question.context[:80]!r}")
+        raise ValueError(f"a question has {n} tokens of context and choices of {lengths}: each must have one or more, "
+                         f"a choice at most block_size={model.block_size}: {question.context[:80]!r}")
     rows = [row[-model.block_size - 1 :] for row in rows]
     inputs = np.zeros((len(rows), max(map(len, rows)) - 1), np.int64)  # behind the end it does not matter what stands
     targets = np.full_like(inputs, -100)
@@ -67,10 +67,10 @@ def score_choices(model, tokenizer, question):
 class HellaSwag:
     """Which of four endings a scene has (Zellers et al. 2019, arXiv:1905.07830); guessing gives 0.25."""
 
-    form = '{"activity_label": text, "ctx_a": text, "ctx_b": text, "endings": [texts], "label": number of the right one}'
-    protocol = ("0-shot. Context: 'activity_label: ctx_a Ctx_b', without [brackets]. An ending, behind a space, scores the "
-                "sum of its tokens' log-probabilities. acc: the highest sum is right; acc_norm: the highest sum divided by "
-                "the characters of the ending")  # fmt: skip
+    form = '{"activity_label": text, "ctx_a": text, "ctx_b": text, "endings": [texts], "label": which is right}'
+    protocol = ("0-shot. Context: 'activity_label: ctx_a Ctx_b', without [brackets]. An ending, behind a space, scores "
+                "the sum of its tokens' log-probabilities. acc: the highest sum is right; acc_norm: the highest sum "
+                "divided by the characters of the ending")  # fmt: skip
 
     @staticmethod
     def read(entry):
@@ -94,9 +94,9 @@ class Lambada:
     """The last word of a passage (Paperno et al. 2016, arXiv:1606.06031), in OpenAI's form."""
 
     form = '{"text": passage}'
-    protocol = ("0-shot. The text up to its last space is the context, the rest, with that space, what is scored: the sum of "
-                "its tokens' log-probabilities. acc: each of these tokens is the likeliest; perplexity: e^(− mean of the "
-                "sums)")  # fmt: skip
+    protocol = ("0-shot. The text up to its last space is the context; the rest, with that space, is scored: the sum "
+                "of its tokens' log-probabilities. acc: each of these tokens is the likeliest; perplexity: e^(− mean "
+                "of the sums)")  # fmt: skip
 
     @staticmethod
     def read(entry):

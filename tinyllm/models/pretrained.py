@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 from safetensors.numpy import save as serialize
 
 from ..backend import to_numpy
@@ -54,6 +55,16 @@ def save_arrays(path, arrays, metadata):
     """Write {name: array} to a safetensors file; one entry of metadata at most, since several have no fixed order."""
     content = serialize({name: to_numpy(array) for name, array in arrays.items()}, metadata)
     replace_file(path, lambda aside: aside.write_bytes(content))
+
+
+def save_npz(path, arrays):
+    """Write {name: array} to a file that `numpy.load` opens."""
+
+    def write(aside):
+        with open(aside, "wb") as file:
+            np.savez(file, **{name: to_numpy(array) for name, array in arrays.items()})
+
+    replace_file(path, write)
 
 
 def read_config(directory):

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ..data.hub import local_model
 from ..files import replace_file, replace_text, sync
 from ..models import GPT
 from ..models.pretrained import WEIGHTS, save_arrays
@@ -162,15 +163,18 @@ def check_text(folder, text_sha256):
 
 
 def load_run(folder, best=False):
-    """The model and the tokenizer of a run's folder; best: as it was when its validation loss was lowest."""
-    folder, weights = Path(folder), BEST if best else WEIGHTS
+    """The model and the tokenizer of a run, of a Hugging Face folder, or of a model that was downloaded, by its name.
+
+    best: as the model was when its validation loss was lowest.
+    """
+    folder, weights = local_model(folder), BEST if best else WEIGHTS
     if best and (folder / WEIGHTS).is_file() and not (folder / BEST).is_file():
         raise FileNotFoundError(f"{folder} holds no {BEST} yet: it was not evaluated; leave --best out")
-    if not (folder / weights).is_file():
+    if not (folder / weights).is_file() and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {weights}; "
                                 "`tinyllm train` makes one")
     model, tokenizer = GPT.from_pretrained(folder, weights), load_tokenizer(folder)
-    if tokenizer.vocab_size != model.config.vocab_size:
-        raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, "
-                         f"the model {model.config.vocab_size}; they are not of one run")
+    there, known = model.config.vocab_size, tokenizer.vocab_size
+    if known > there or known < there and (folder / CONFIG).is_file():  # others fill up to a size that computes faster
+        raise ValueError(f"{folder}: the tokenizer has {known:,} tokens, the model {there:,}; they do not fit")
     return model, tokenizer
