@@ -50,8 +50,7 @@ def test_it_is_measured_on_a_text(folder):
     first = len(BPETokenizer.load(folder).decode(ids[:1]))
     assert found["bytes"] == len(TEXT) - first
     assert found["bits_per_byte"] == pytest.approx(found["bits_per_token"] * found["tokens"] / found["bytes"])
-    assert tinyllm("eval", folder)[2] == (
-        "tinyllm: model does not say what text it was trained on; give one to measure on with --data\n")  # fmt: skip
+    assert tinyllm("eval", folder)[2].endswith("was trained on; give one to measure on with --data\n")
 
 
 def test_it_is_asked_questions(folder):

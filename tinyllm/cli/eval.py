@@ -104,7 +104,8 @@ def _validation_part(run, block_size, whole_windows, quiet):
     from .corpus import load_text
 
     if not (run / CONFIG).is_file():
-        raise ValueError(f"{run} does not say what text it was trained on; give one to measure on with --data")
+        raise FileNotFoundError(f"{run / CONFIG}: no such file, so nothing says what text the model was trained on; "
+                                "give one to measure on with --data")
     config = read_config(run)
     corpus = Corpus.of(load_text(config.data, quiet), block_size)
     check_text(run, corpus.text_sha256)

@@ -75,6 +75,7 @@ def print_model(run):
     from .text import scaled
 
     model, tokenizer = load_run(run)
+    config = read_config(run) if Path(run, CONFIG).is_file() else None
     itemsize = next(model.parameters()).data.itemsize
     print(f"{model}\n")
     rows = {
@@ -83,8 +84,7 @@ def print_model(run):
         "arithmetic": f"{scaled(flops_per_token(model.config), 'FLOP')} a token in training, a third of it to generate",
         "tokenizer": f"{tokenizer.vocab_size:,} {_tokens(tokenizer)}",
     }  # fmt: skip
-    if Path(run, CONFIG).is_file():
-        config = read_config(run)
+    if config:
         memory = scaled(training_memory(model.config, config.batch_size, itemsize), "B")
         rows["training"] = f"about {memory} with batches of {config.batch_size} x {config.block_size}"
         rows["text"] = ", ".join(config.data) or "the manual of this Python"
