@@ -252,7 +252,7 @@ def test_texts_to_train_on(content, message):
         ("train --data=shakespear", "shakespeare"),
         ("train --data=https://example.com/a.txt", "https://example.com/a.txt"),
         ("eval run --data=folder", "folder is a folder without .txt files"),
-        ("eval run --data=short.txt", "a text of 1 tokens has none to score: the first is what the second is told from"),
+        ("eval run --data=short.txt", "a text of 1 tokens has none to score: the first is what the second is"),
         ("eval run --data=other.txt", "'Q' (U+0051) at position 4 is not in the vocabulary"),
     ],
 )  # fmt: skip

@@ -61,6 +61,11 @@ def test_windows_of_several_batches_give_the_same(monkeypatch):
     assert seen[-1] == (whole.windows, whole.windows)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_ids_may_be_as_small_as_they_are_kept(dtype):
+    assert score_text(MODEL, IDS.astype(dtype), 2) == score_text(MODEL, IDS, 2)
+
+
 def test_what_is_derived_from_it():
     score = perplexity.TextScore(nats=8 * math.log(2), tokens=4, windows=1)
     assert score.loss == pytest.approx(2 * math.log(2)) and score.perplexity == pytest.approx(4)

@@ -68,18 +68,16 @@ def eval_(
 def _read(model, tokenizer, run, data, stride, quiet):
     """What is found on a text, for JSON and for people."""
     from ..evaluation import score_text
-    from .corpus import load_text
+    from .corpus import ids_of
 
     if data:
-        text = load_text(data, quiet)
-        what, ids = f"{', '.join(data)}, all of it", tokenizer.encode(text)
+        what, ids = f"{', '.join(data)}, all of it", ids_of(data, tokenizer, quiet)
     else:
         what, ids = _validation_part(run, model.block_size, whole_windows=stride is None, quiet=quiet)
-        text = tokenizer.decode(ids)
     stride = model.block_size if stride is None else stride
     with _Counter("windows", quiet) as counter:
         score = score_text(model, ids, stride, counter)
-    n_bytes = len(text.encode()) - len(tokenizer.decode(ids[:1]).encode())  # the first token is not scored
+    n_bytes = len(_bytes(tokenizer, ids[1:]))  # the first token is not scored
     protocol = (f"windows of {model.block_size} tokens, stride {stride}; each token but the first is scored once, "
                 "bytes are those of the text behind the first token in UTF-8")  # fmt: skip
     result = {
@@ -99,20 +97,22 @@ def _read(model, tokenizer, run, data, stride, quiet):
 
 def _validation_part(run, block_size, whole_windows, quiet):
     """The ids that the training of a run keeps to itself; in whole windows, as there, they give its validation loss."""
-    from ..training.corpus import Corpus
-    from ..training.run import CONFIG, check_text, read_config
-    from .corpus import load_text
+    from ..training.run import CONFIG, read_config
+    from .corpus import load_corpus
 
     if not (run / CONFIG).is_file():
         raise FileNotFoundError(f"{run / CONFIG}: no such file, so nothing says what text the model was trained on; "
                                 "give one to measure on with --data")
     config = read_config(run)
-    corpus = Corpus.of(load_text(config.data, quiet), block_size)
-    check_text(run, corpus.text_sha256)
-    ids = corpus.val_ids
+    ids = load_corpus(config, quiet, run).val_ids
     if whole_windows:
         ids = ids[: (len(ids) - 1) // block_size * block_size + 1]
     return f"{', '.join(config.data) or 'the manual of this Python'}, its validation part", ids
+
+
+def _bytes(tokenizer, ids):
+    """What ids stand for, in UTF-8; a token may be a part of a character."""
+    return tokenizer.decode_bytes(ids) if hasattr(tokenizer, "decode_bytes") else tokenizer.decode(ids).encode()
 
 
 def _ask(model, tokenizer, task, paths, limit, quiet):

@@ -69,8 +69,8 @@ def score_text(model, ids, stride=None, progress=lambda done, windows: None):
     size, nats, done = max(1, SCORES // (T * model.config.vocab_size)), 0.0, 0
     while done < len(windows):
         batch = _of_one_length(windows[done : done + min(size, 32)])
-        inputs = np.stack([ids[begin:end] for begin, end, _ in batch])
-        targets = np.stack([ids[begin + 1 : end + 1] for begin, end, _ in batch])
+        inputs = np.stack([ids[begin:end] for begin, end, _ in batch]).astype(np.int64)
+        targets = np.stack([ids[begin + 1 : end + 1] for begin, end, _ in batch]).astype(np.int64)
         for row, (begin, _, first) in zip(targets, batch):
             row[: first - begin] = -100  # an earlier window has scored it
         nats -= log_probs(model, inputs, targets)[0].sum()
