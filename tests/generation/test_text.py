@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyllm.generation import TextStream
+from tinyllm.generation import TextStream, whole_text
 
 
 class Bytes:
     """A tokenizer whose tokens are the bytes of UTF-8; 256 is the end of a text."""
 
-    def decode(self, ids):
-        return bytes(ids).decode("utf-8", "replace")
+    def decode_bytes(self, ids):
+        return bytes(ids)
 
 
 @given(st.text("aβ中", max_size=12), st.lists(st.text("aβ", min_size=1, max_size=3), max_size=2), st.booleans())
@@ -36,9 +36,13 @@ def test_held_back_is_what_may_become_a_stop_string_and_no_more():
 
 def test_bytes_that_become_no_character_are_shown_as_such():
     stream = TextStream(Bytes())
-    assert [stream.add(token) for token in (0xE4, 0xB8, 0xAD, 0xFF, 97)] == ["", "", "中", "", "\ufffda"]
+    assert [stream.add(token) for token in (0xE4, 0xB8, 0xAD, 0xFF, 97)] == ["", "", "中", "\ufffd", "a"]
+
+
+def test_the_beginning_of_a_character_at_the_end_is_left_out():
     stream = TextStream(Bytes())
-    assert stream.add(0xE4) == "" and stream.rest() == "\ufffd"
+    assert stream.add(0xE4) == "" and stream.rest() == ""
+    assert whole_text(Bytes(), "中文".encode()[:-1]) == "中" and whole_text(Bytes(), "中文".encode()) == "中文"
 
 
 def test_an_empty_stop_string_is_refused():

@@ -60,7 +60,7 @@ def generate(
     best
         Use the weights that had the lowest validation loss, not the last ones.
     """
-    from ..generation import Rules, beam_search
+    from ..generation import Rules, beam_search, whole_text
     from ..training.run import load_run
     from .writing import default_prompt, end_of_text, show, write
 
@@ -77,6 +77,6 @@ def generate(
     if num_beams > 1:
         options = {"repetition_penalty": repetition_penalty, "eos_token_id": end_of_text(model)}
         (_, found), *_ = beam_search(model, ids, max_new_tokens, num_beams, **options)
-        show(tokenizer.decode(found) + "\n")
+        show(whole_text(tokenizer, found) + "\n")
         return
     write(model, tokenizer, prompt, ids, max_new_tokens, rules, seed, num_samples, stop, explain)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from threadpoolctl import threadpool_limits
 
 from ..debug import first_non_finite
+from ..generation import whole_text
 from .batches import batches
 from .build import initial_state
 from .config import SAMPLING
@@ -67,4 +68,4 @@ def look_at(progress, state, config, corpus):
     if state.best_val_loss is None or val_loss < state.best_val_loss:
         state.best_val_loss, state.best_step = val_loss, state.step
     ids = model.generate(corpus.prompt, SAMPLE_TOKENS, seed=config.seed, **SAMPLING)
-    return replace(progress, val_loss=val_loss, sample=state.tokenizer.decode(ids))
+    return replace(progress, val_loss=val_loss, sample=whole_text(state.tokenizer, ids))
