@@ -12,7 +12,7 @@ Read the files in this order; each is short:
     models/gpt.py         the GPT
     optim/adamw.py        how a gradient moves a parameter
     training/step.py      one training step
-    training/train.py     the loop
+    training/loop.py      the loop
 
 Names are loaded when they are first used, so `import tinyllm` costs nothing.
 """

@@ -374,10 +374,10 @@ def test_a_signal_ends_a_run_that_can_be_gone_on_with(whole, number, code):
 
 def test_a_second_ctrl_c_stops_at_once(whole, monkeypatch, capsys):
     home, expected = whole
-    make_step = tinyllm.training.train.train_step
+    make_step = tinyllm.training.task.train_step
 
-    def interrupted(state, config, batch):
-        progress = make_step(state, config, batch)
+    def interrupted(*step):
+        state, progress = step[0], make_step(*step)
         if state.step == 70:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
@@ -385,7 +385,7 @@ def test_a_second_ctrl_c_stops_at_once(whole, monkeypatch, capsys):
 
     monkeypatch.chdir(home)
     with monkeypatch.context() as patch, pytest.raises(SystemExit, check=lambda error: error.code == 130):
-        patch.setattr(tinyllm.training.train, "train_step", interrupted)
+        patch.setattr(tinyllm.training.task, "train_step", interrupted)
         main([*COMMAND, "--out-dir=twice", "--quiet"])
     said = capsys.readouterr().err
     assert said.startswith("tinyllm: stopped\nthe checkpoint of step 50 is whole") and len(said.splitlines()) == 2

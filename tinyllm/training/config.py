@@ -11,8 +11,31 @@ PRESETS = Path(__file__).parent / "presets"  # TOML files of these fields, to us
 SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.95}  # for samples, unless told otherwise
 
 
+class Settings:
+    """A dataclass of flags whose fields are checked, and written as TOML."""
+
+    def to_toml(self):
+        """The fields as a TOML file, in the form of a preset; those that are None or empty are left out."""
+        lines = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool):
+                lines.append(f"{field.name} = {str(value).lower()}")
+            elif isinstance(value, (int, float)):
+                lines.append(f"{field.name} = {value!r}")
+            elif isinstance(value, str):
+                lines.append(f"{field.name} = {_quoted(value)}")
+            elif value:
+                lines.append(f"{field.name} = [{', '.join(map(_quoted, value))}]")
+        return "\n".join(lines) + "\n"
+
+    def _require(self, name, holds, expected):
+        if not holds:
+            raise ValueError(f"--{name.replace('_', '-')} must be {expected}, not {getattr(self, name)}")
+
+
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     data: tuple[str, ...] = ()
     "Texts to learn, folders of them, shakespeare, or what `data prepare` made; by default Python's manual."
     tokenizer: str | None = None
@@ -85,45 +108,29 @@ class TrainConfig:
         self._require("warmup_iters", self.warmup_iters < self.max_iters, f"below --max-iters {self.max_iters}")
         self._require("dtype", self.dtype in ("float32", "float64"), "float32 or float64")
 
-    def _require(self, name, holds, expected):
-        if not holds:
-            raise ValueError(f"--{name.replace('_', '-')} must be {expected}, not {getattr(self, name)}")
-
     @property
     def tokens_per_step(self):
         return self.batch_size * self.block_size * self.gradient_accumulation
-
-    def to_toml(self):
-        """The fields as a TOML file, in the form of a preset; those that are None or empty are left out."""
-        lines = []
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool):
-                lines.append(f"{field.name} = {str(value).lower()}")
-            elif isinstance(value, (int, float)):
-                lines.append(f"{field.name} = {value!r}")
-            elif isinstance(value, str):
-                lines.append(f"{field.name} = {_quoted(value)}")
-            elif value:
-                lines.append(f"{field.name} = [{', '.join(map(_quoted, value))}]")
-        return "\n".join(lines) + "\n"
 
 
 def _quoted(text):
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON allows DEL as it is, TOML does not
 
 
-def preset_path(name):
+def preset_path(name, folder=PRESETS):
     """The file of a preset, by its name."""
-    names = sorted(path.stem for path in PRESETS.glob("*.toml"))
+    names = sorted(path.stem for path in folder.glob("*.toml"))
     if name not in names:
         raise ValueError(f"there is no preset {name!r}{_did_you_mean(name, names)}; choose one of {', '.join(names)}, "
                          "or give a file of your own with --config")
-    return PRESETS / f"{name}.toml"
+    return folder / f"{name}.toml"
 
 
-def read_toml(path):
-    """The fields that a TOML file sets, {name: value}; a preset, or a file in its form."""
+def read_toml(path, of=TrainConfig, command="train"):
+    """The fields that a TOML file sets, {name: value}; a preset, or a file in its form.
+
+    of: the Settings whose fields they are, and command: the one that has them as flags.
+    """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the path of a TOML file of training flags")
@@ -133,11 +140,11 @@ def read_toml(path):
         found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
-    kinds = {field.name: _kind(field.type) for field in fields(TrainConfig)}
+    kinds = {field.name: _kind(field.type) for field in fields(of)}
     for name, value in found.items():
         if name not in kinds:
             raise ValueError(f"{path}: there is no {name!r}{_did_you_mean(name, kinds)}; "
-                             "`tinyllm train --help` lists what can be set")
+                             f"`tinyllm {command} --help` lists what can be set")
         expected, fits = FORMS[kinds[name]]
         if not fits(value):
             raise ValueError(f"{path}: {name} must be {expected}, not {value!r}")

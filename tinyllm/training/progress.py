@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,13 @@ class Progress:
     tokens_per_second: float
     val_loss: float | None = None
     sample: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)  # what a task has to say beside its loss
 
     def to_json(self):
         """One line of metrics.jsonl: every number there is."""
         values = asdict(self)
         del values["sample"]
+        values |= values.pop("metrics")
         return json.dumps({name: value for name, value in values.items() if value is not None})
 
 

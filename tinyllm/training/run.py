@@ -39,10 +39,10 @@ METRICS, SAMPLES = "metrics.jsonl", "samples.txt"
 
 
 class Run:
-    """`with Run(folder) as run:` holds the folder for this process alone."""
+    """`with Run(folder, task) as run:` holds the folder for this process alone."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, task):
+        self.folder, self.task = Path(folder), task
         self.laid_out = False
         self._lock = FileLock(self.folder / ".lock")
 
@@ -102,9 +102,10 @@ class Run:
             for name in (METRICS, SAMPLES):
                 sync(self.folder / name)
             if state.best_step == state.step:
-                save_arrays(self.folder / BEST, state.model.state_dict(), {"format": "pt"})
-            state.model.save_pretrained(self.folder)
-            state.save(self.folder / STATE, samples_bytes=(self.folder / SAMPLES).stat().st_size)
+                save_arrays(self.folder / BEST, self.task.best_arrays(state.model), {"format": "pt"})
+            self.task.save_model(state.model, self.folder)
+            samples_bytes = (self.folder / SAMPLES).stat().st_size
+            state.save(self.folder / STATE, command=self.task.command, samples_bytes=samples_bytes)
             draw_loss(read_metrics(self.folder / METRICS), self.folder / "loss.png")
 
     @contextmanager
@@ -129,7 +130,7 @@ def last_checkpoint(folder):
 
 
 def resume_command(folder):
-    return f"tinyllm train --resume {quoted(folder)}"
+    return f"tinyllm {read_facts(Path(folder, STATE))['command']} --resume {quoted(folder)}"
 
 
 def quoted(path):

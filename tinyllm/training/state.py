@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from safetensors import safe_open
 
+from .. import nn
 from ..backend import backend_of, to, to_numpy
 from ..files import replace_text
-from ..models import GPT
 from ..models.pretrained import save_arrays
 from ..models.tensor_file import read_tensors
 from ..optim import AdamW
 
-FACTS = ("step", "best_val_loss", "best_step", "text_sha256")  # of a TrainState, what is no array
+FACTS = ("step", "best_val_loss", "best_step", "text_sha256", "base_sha256")  # of a TrainState, what is no array
 
 
 class Diverged(ArithmeticError):
@@ -27,18 +27,23 @@ class Diverged(ArithmeticError):
 
 @dataclass
 class TrainState:
-    model: GPT
+    model: nn.Module  # with a config, a dataclass
     optimizer: AdamW
     tokenizer: object  # one of tinyllm.tokenizers
     text_sha256: str  # of the text it learns: another one would make another run
     step: int = 0  # how many have been made
     best_val_loss: float | None = None
     best_step: int | None = None
+    base_sha256: str | None = None  # of the weights that a fine-tuning starts from, and keeps where they are frozen
+
+    def learned(self):
+        """(name, parameter) for those that the optimizer moves: what is frozen never changes, and is not kept twice."""
+        return [(name, p) for name, p in self.model.named_parameters() if p in self.optimizer.state]
 
     def arrays(self):
         """{"parameter.NAME", "m.NAME", "v.NAME": array}"""
         found = {}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.learned():
             moments = self.optimizer.state[parameter]
             found |= {f"parameter.{name}": parameter.data, f"m.{name}": moments["m"], f"v.{name}": moments["v"]}
         return {name: to_numpy(array) for name, array in found.items()}
@@ -73,6 +78,9 @@ class TrainState:
         if digest(arrays) != facts["arrays_sha256"]:
             raise ValueError(f"{path} was changed after it was written: the sha256 of its arrays is not "
                              f"{facts['arrays_sha256']}; take another checkpoint, or train it again")
+        if facts["base_sha256"] != self.base_sha256:
+            raise ValueError(f"{path} was tuned from other weights than these; a run goes on from the model it began "
+                             "with: --model")
         if facts["text_sha256"] != self.text_sha256:
             raise ValueError(f"{path} belongs to another text (sha256 {facts['text_sha256'][:12]}…, this one "
                              f"{self.text_sha256[:12]}…); a run goes on with the text it began with: --data")
@@ -86,7 +94,7 @@ class TrainState:
             more = f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""
             raise ValueError(f"{path} does not fit the configuration: {wrong[0]}{more}. A run goes on with the sizes "
                              "and options it began with")
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.learned():
             place, dtype = backend_of(parameter.data), parameter.dtype
             taken = {kind: to(arrays[f"{kind}.{name}"].astype(dtype), place) for kind in ("parameter", "m", "v")}
             parameter.data = taken["parameter"]

@@ -11,16 +11,21 @@ from .progress import Progress
 from .state import Diverged
 
 
-def train_step(state, config, batch):
-    """Make one step on `state` with a batch of `batches`, and say what it was like."""
+def model_loss(model, *arrays):
+    """model.loss of a batch, and nothing to be written down beside it."""
+    return model.loss(*arrays), {}
+
+
+def train_step(state, config, batch, loss_of=model_loss):
+    """Make one step on `state` with a batch, and say what it was like; loss_of: as Task.loss."""
     start = time.perf_counter()
     model, optimizer = state.model, state.optimizer
 
     def loss_and_norm():
-        loss = add_gradients(state, config, batch)
-        return loss, float(optimizer.clip(config.grad_clip or math.inf))
+        loss, metrics = add_gradients(state, config, batch, loss_of)
+        return loss, metrics, float(optimizer.clip(config.grad_clip or math.inf))
 
-    loss, grad_norm = loss_and_norm()
+    loss, metrics, grad_norm = loss_and_norm()
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         model.zero_grad()
         cause = first_non_finite(loss_and_norm)
@@ -32,25 +37,26 @@ def train_step(state, config, batch):
     optimizer.step()
     optimizer.zero_grad()
     state.step += 1
-    return Progress(state.step, loss, lr, grad_norm, config.tokens_per_step / (time.perf_counter() - start))
+    tokens_per_second = batch[0].data.size / (time.perf_counter() - start)
+    return Progress(state.step, loss, lr, grad_norm, tokens_per_second, metrics=metrics)
 
 
-def add_gradients(state, config, batch):
-    """Forward and backward of a batch, in gradient_accumulation parts; gives its mean loss.
+def add_gradients(state, config, batch, loss_of=model_loss):
+    """Forward and backward of a batch, in gradient_accumulation parts; gives its mean loss, and mean metrics.
 
     The loss of the batch is the mean of its parts' losses, so each part gets a share of 1 as its dL/dloss. Windows
     and dropout are those of the whole batch: into how many parts it is cut changes nothing but rounding.
     """
     parts, B = config.gradient_accumulation, config.batch_size
-    ids, targets = (tensor.data for tensor in batch)
-    losses = []
+    arrays = [tensor.data for tensor in batch]
+    losses, metrics = [], []
     for first in range(0, parts * B, B):
-        part = slice(first, first + B)
         with dropout_step(config.seed, state.step, first):
-            loss = state.model.loss(to(ids[part], config.backend), to(targets[part], config.backend))
+            loss, said = loss_of(state.model, *(to(array[first : first + B], config.backend) for array in arrays))
         state.optimizer.backward(loss, 1 / parts)
         losses.append(loss.item())
-    return sum(losses) / parts
+        metrics.append(said)
+    return sum(losses) / parts, {name: sum(said[name] for said in metrics) / parts for name in metrics[0]}
 
 
 def learning_rate(config, step):

@@ -1,0 +1,51 @@
+"""What is learned: the part in which trainings differ. The loop, the step and the folder of a run they share."""
+
+from .step import train_step
+
+
+class Task:
+    """A subclass says what the model is, which batches it sees, what its loss is and how good it has become.
+
+    config: with max_iters, eval_interval, workers, seed, backend, dtype, batch_size, gradient_accumulation,
+    grad_clip and the learning rates. command: what comes after `tinyllm` and before --resume.
+    """
+
+    command = "train"
+
+    def __init__(self, config):
+        self.config = config
+
+    def initial_state(self):
+        """The TrainState before the first step."""
+        raise NotImplementedError
+
+    def batches(self, state):
+        """The batches from step state.step on, without end: each a list of tensors, of batch_size ·
+        gradient_accumulation rows."""
+        raise NotImplementedError
+
+    def loss(self, model, *arrays):
+        """The mean loss of some rows of a batch, a scalar Tensor, and {name: number} to be written down beside it."""
+        return model.loss(*arrays), {}
+
+    def step(self, state, batch):
+        """One step on `state`: its Progress."""
+        return train_step(state, self.config, batch, self.loss)
+
+    def validate(self, state):
+        """The validation loss of the model as it is now, and {name: number} to be written down beside it."""
+        raise NotImplementedError
+
+    def sample(self, state):
+        """A text that shows what the model can do now, or None."""
+        return None
+
+    # what the folder of the run gets
+
+    def save_model(self, model, folder):
+        """The model as it is now, to be used."""
+        model.save_pretrained(folder)
+
+    def best_arrays(self, model):
+        """{name: array} of best.safetensors."""
+        return model.state_dict()
