@@ -326,7 +326,7 @@ def test_the_backward_that_overflows_is_named():
         weights["lm_head.weight"] *= 1e4
 
     said = diagnosis(enlarge, dy=3e38)
-    assert said.startswith("first not finite: the gradient of x, from linear_backward in lm_head (Linear): ")
+    assert said.startswith("first not finite: the gradient of ln_f, from linear_backward in lm_head (Linear): ")
 
 
 def test_a_gradient_whose_length_alone_overflows_is_told_apart():

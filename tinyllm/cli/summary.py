@@ -40,7 +40,8 @@ def print_plan(plan, config, seconds):
 
 def print_summary(state, config, progress, folder):
     """What came out, and what to type next; progress: of the last step."""
-    prompt = shlex.quote(f"--prompt={(progress.sample.split() or [progress.sample])[0][:20]}")
+    length = min(20, config.block_size)
+    prompt = shlex.quote(f"--prompt={(progress.sample.split() or [progress.sample])[0][:length]}")
     run = quoted(folder)
     print(f"\nwhat it writes now:\n\n{visible(progress.sample)}\n")
     print_table({
