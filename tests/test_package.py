@@ -40,6 +40,7 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "tracing": f"{ENGINE} files display nn ops optim __init__",
     "debug": f"{ENGINE} nn tracing",
     "training": f"{BELOW_MODELS} kernels debug files optim tokenizers data models tracing __init__",
+    "finetune": f"{BELOW_MODELS} files debug optim tokenizers data models training",
     "checking": f"{ENGINE} ops gradcheck",
     "exercises": f"{ENGINE} ops methods checking tracing",
     "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models evaluation tracing debug training __init__",

@@ -1,0 +1,89 @@
+"""From conversations to batches: ids, what is learned of them, and rows of one length."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data import Dataset
+
+IGNORED = -100  # a target that counts for nothing, as in torch's cross_entropy
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token t of a conversation foretells targets[t], the token after it, or nothing where that is IGNORED."""
+
+    ids: np.ndarray  # (T,)
+    targets: np.ndarray  # (T,)
+
+
+class Unfit(ValueError):
+    """A conversation of which nothing is left to learn."""
+
+
+def encode(messages, template, tokenizer, block_size, place, learn_all=False):
+    """The Example of a conversation, cut after block_size tokens; learn_all: also what was said to the model.
+
+    Raises Unfit where the cut leaves no token of an answer.
+    """
+    try:
+        parts = [(tokenizer.encode(text), learned) for text, learned in template.parts(messages)]
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+    ids = np.concatenate([ids for ids, _ in parts])
+    learned = np.concatenate([np.full(len(ids), learned) for ids, learned in parts])
+    ids, learned = ids[: block_size + 1], learned[: block_size + 1]
+    if not learned[1:].any():
+        raise Unfit(f"{place}: the answer begins after {block_size} tokens, which is as far as the model looks back")
+    return Example(ids[:-1], np.where(learned[1:] | learn_all, ids[1:], IGNORED))
+
+
+def encode_all(conversations, *how, **options):
+    """The Examples of all conversations that fit, and how many do not."""
+    found, left_out = [], 0
+    for conversation in conversations:
+        try:
+            found.append(encode(conversation.messages, *how, place=conversation.place, **options))
+        except Unfit as error:
+            last, left_out = error, left_out + 1
+    if not found:
+        raise ValueError(f"{last}; so it is with all rows: give a model with a longer --block-size")
+    return found, left_out
+
+
+def pad(rows, value, length=None):
+    """Rows of different lengths as one array, filled up at the end.
+
+    rows, B times (T,)  ->  array (B, longest T)
+    """
+    length = length or max(map(len, rows))
+    padded = np.full((len(rows), length), value, np.asarray(rows[0]).dtype)
+    for row, values in zip(padded, rows):
+        row[: len(values)] = values
+    return padded
+
+
+def collate(examples):
+    """Examples as a batch: ids, targets, and how many tokens of each row are no padding.
+
+    What is filled up comes after a row's last token. No token looks ahead, and the targets there are IGNORED: the
+    padding changes neither the loss nor a gradient.
+
+    B examples  ->  ids (B, T)  targets (B, T)  lengths (B,)
+    """
+    lengths = np.array([len(example.ids) for example in examples])
+    ids, targets = pad([e.ids for e in examples], 0), pad([e.targets for e in examples], IGNORED)
+    return ids, targets, lengths
+
+
+class Examples(Dataset):
+    """Examples, for a DataLoader."""
+
+    def __init__(self, examples):
+        self.examples = list(examples)
+
+    def __getitem__(self, index):
+        return self.examples[index]
+
+    def __len__(self):
+        return len(self.examples)
