@@ -64,7 +64,7 @@ class Clock:
     def __init__(self, *steps):
         self.steps, self.now, self.made = steps, 0.0, 0
 
-    def train_step(self, state, config, batch):
+    def train_step(self, state, config, batch, team):
         self.now += self.steps[self.made]
         self.made += 1
 

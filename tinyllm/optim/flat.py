@@ -5,6 +5,7 @@ The same numbers as adamw.py's up to rounding. What differs is where they live, 
 
 import math
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -21,19 +22,35 @@ class FlatAdamW(AdamW):
 
     A step writes to the vectors themselves. Where somebody else still sees one (an array that was kept, a graph that
     waits for its backward), it goes on in another, and what they see stays as it was.
-    `empty(size, dtype)` makes the vectors, as where several processes are to see them.
     """
 
-    def __init__(self, params, *, empty=np.empty, **options):
+    def __init__(self, params, **options):
         super().__init__(params, **options)
         self.params = [p for group in self.param_groups for p in group["params"]]
         dtypes = {p.dtype for p in self.params}
         if len(dtypes) > 1 or not all(isinstance(p.data, np.ndarray) for p in self.params):
             raise TypeError("FlatAdamW moves numpy parameters of one dtype; use AdamW for others")
-        self.dtype, self.empty, self.scale = dtypes.pop(), empty, 1.0
-        self.p, self.g, self.m, self.v = (Vector(self.params, self.dtype, empty) for _ in range(4))
+        self.dtype, self.scale = dtypes.pop(), 1.0
         self.copies = 0  # how often somebody else saw the parameters
+        self.fixed = False  # whether the vectors stay those they are, as other processes see them
+        self.spread = lambda stretches: self.update_part(stretches, 0, 1)
+        self.move_to(np.empty)
+
+    def move_to(self, empty):
+        """Make the vectors anew with empty(size, dtype), as where several processes are to see them."""
+        self.fixed = empty is not np.empty
+        self.p, self.g, self.m, self.v = (Vector(self.params, self.dtype, empty) for _ in range(4))
+        self.g.array[:] = 0
         self.adopt()
+
+    @contextmanager
+    def spread_over(self, spread):
+        """Inside, steps have spread(stretches) call `update_part` for all parts."""
+        before, self.spread = self.spread, spread
+        try:
+            yield
+        finally:
+            self.spread = before
 
     def adopt(self):
         """Take what a parameter or its state was set to since the last step (weights that were loaded)."""
@@ -61,8 +78,8 @@ class FlatAdamW(AdamW):
             p.grad = self._taken_gradient(p, share)
 
     def _taken_gradient(self, p, grad):
-        if self.g.seen(p):
-            self.g = Vector(self.params, self.dtype, self.empty)
+        if self.g.seen(p) and not self.fixed:
+            self.g = Vector(self.params, self.dtype, np.empty)
         return self.g.take(p, grad)
 
     def clip(self, max_norm):
@@ -93,11 +110,10 @@ class FlatAdamW(AdamW):
             return super().step()
         self.adopt()
         self._gather()
-        if self.p.seen():
-            self.p, self.copies = Vector(self.params, self.dtype, self.empty), self.copies + 1
+        if self.p.seen() and not self.fixed:
+            self.p, self.copies = Vector(self.params, self.dtype, np.empty), self.copies + 1
             self.adopt()
-        for start, stop, options in self.stretches():
-            self.update_stretch(start, stop, options)
+        self.spread(self.stretches())
         for p in self.params:
             self.state[p]["step"] += p.grad is not None
         self.scale = 1.0
@@ -118,11 +134,19 @@ class FlatAdamW(AdamW):
                     found.append((place.start, place.stop, mine))
         return found
 
-    def update_stretch(self, start, stop, options):
+    def part(self, rank, n):
+        """(start, stop) of the rank-th of n parts of the vectors, each of whole blocks."""
+        blocks = -(-self.p.size // BLOCK)
+        return blocks * rank // n * BLOCK, min(blocks * (rank + 1) // n * BLOCK, self.p.size)
+
+    def update_part(self, stretches, rank, n):
+        """Move what lies in the rank-th of n parts."""
+        first, last = self.part(rank, n)
         scratch = np.empty(BLOCK, self.dtype)
-        for block in blocks(start, stop):
-            arrays = (vector.array[block] for vector in (self.p, self.g, self.m, self.v))
-            adamw_(*arrays, scratch[: block.stop - block.start], **options)
+        for start, stop, options in stretches:
+            for block in blocks(max(start, first), min(stop, last)):
+                arrays = (vector.array[block] for vector in (self.p, self.g, self.m, self.v))
+                adamw_(*arrays, scratch[: block.stop - block.start], **options)
 
 
 def adamw_(p, g, m, v, t, *, step, scale, lr, betas, eps, weight_decay):

@@ -6,6 +6,8 @@ from dataclasses import replace
 from threadpoolctl import threadpool_limits
 
 from ..debug import first_non_finite
+from ..parallel import cores
+from .data_parallel import workers
 from .run import Run
 from .state import Diverged
 
@@ -26,27 +28,34 @@ def run_task(
     resume: go on from the checkpoint in out_dir; what comes out is what it would have been without the stop.
     """
     config = task.config
-    with threadpool_limits(config.workers), Run(out_dir, task) as run:
+    with Run(out_dir, task) as run:
         state = task.initial_state()
         if resume:
             run.resume(state, config)
         else:
             run.begin(state, config)
-        begun()
-        stream = task.batches(state)
-        while state.step < config.max_iters:
-            progress = task.step(state, next(stream))
-            evaluated = state.step % config.eval_interval == 0 or state.step == config.max_iters
-            if evaluated:
-                progress = look_at(progress, state, task)
-            run.log(progress)
-            stop = should_stop()
-            if evaluated or stop:
-                run.save(state)
-            report(progress)
-            if stop:
-                break
+        with workers(config, state, task.loss, task.mean_over_rows) as team:
+            begun()
+            _go_on(task, state, run, team, report, should_stop)
     return state
+
+
+def _go_on(task, state, run, team, report, should_stop):
+    """The loop itself."""
+    config, stream = task.config, task.batches(state)
+    while state.step < config.max_iters:
+        progress = task.step(state, next(stream), team)
+        evaluated = state.step % config.eval_interval == 0 or state.step == config.max_iters
+        if evaluated:
+            with threadpool_limits(config.workers or cores()):  # the other workers rest
+                progress = look_at(progress, state, task)
+        run.log(progress)
+        stop = should_stop()
+        if evaluated or stop:
+            run.save(state)
+        report(progress)
+        if stop:
+            break
 
 
 def look_at(progress, state, task):

@@ -4,11 +4,11 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..models.sizes import flops_per_token, parameter_count, training_memory
 from .batches import batches
 from .build import initial_state, model_config
+from .data_parallel import workers
 from .environment import memory_bytes
 from .step import train_step
 
@@ -43,11 +43,11 @@ class Plan:
 def expected_seconds(config, corpus, steps):
     """How long `steps` training steps and their evaluations take here, going by the fastest of a second's worth."""
     one_part = replace(config, gradient_accumulation=1)
-    with threadpool_limits(config.workers):
-        state, stream, times = initial_state(config, corpus), batches(corpus.train_ids, one_part), []
+    state, stream, times = initial_state(config, corpus), batches(corpus.train_ids, one_part), []
+    with workers(one_part, state) as team:
         while sum(times) < 1 and len(times) < 10:
             start = time.perf_counter()
-            train_step(state, one_part, next(stream))
+            train_step(state, one_part, next(stream), team=team)
             times.append(time.perf_counter() - start)
     token = min(times) / one_part.tokens_per_step
     evaluations = -(-steps // config.eval_interval)  # forward alone: a third of a step

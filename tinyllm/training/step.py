@@ -16,8 +16,8 @@ def model_loss(model, *arrays):
     return model.loss(*arrays), {}
 
 
-def train_step(state, config, batch, loss_of=model_loss):
-    """Make one step on `state` with a batch, and say what it was like; loss_of: as Task.loss."""
+def train_step(state, config, batch, loss_of=model_loss, team=None):
+    """Make one step on `state` with a batch, and say what it was like; loss_of: as Task.loss; team: of `workers`."""
     start = time.perf_counter()
     model, optimizer = state.model, state.optimizer
 
@@ -25,7 +25,7 @@ def train_step(state, config, batch, loss_of=model_loss):
         loss, metrics = add_gradients(state, config, batch, loss_of)
         return loss, metrics, float(optimizer.clip(config.grad_clip or math.inf))
 
-    loss, metrics, grad_norm = loss_and_norm()
+    loss, metrics, grad_norm = team.loss_and_norm(state.step, batch) if team else loss_and_norm()
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         model.zero_grad()
         cause = first_non_finite(loss_and_norm)
@@ -34,7 +34,7 @@ def train_step(state, config, batch, loss_of=model_loss):
     lr = learning_rate(config, state.step)
     for group in optimizer.param_groups:
         group["lr"] = lr
-    optimizer.step()
+    (team or optimizer).step()
     optimizer.zero_grad()
     state.step += 1
     tokens_per_second = batch[0].data.size / (time.perf_counter() - start)

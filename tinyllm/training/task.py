@@ -11,6 +11,7 @@ class Task:
     """
 
     command = "train"
+    mean_over_rows = False  # whether the loss is a mean over the rows of a batch: then workers can share them
 
     def __init__(self, config):
         self.config = config
@@ -28,9 +29,9 @@ class Task:
         """The mean loss of some rows of a batch, a scalar Tensor, and {name: number} to be written down beside it."""
         return model.loss(*arrays), {}
 
-    def step(self, state, batch):
-        """One step on `state`: its Progress."""
-        return train_step(state, self.config, batch, self.loss)
+    def step(self, state, batch, team=None):
+        """One step on `state`: its Progress. team: what `workers` gave."""
+        return train_step(state, self.config, batch, self.loss, team)
 
     def validate(self, state):
         """The validation loss of the model as it is now, and {name: number} to be written down beside it."""

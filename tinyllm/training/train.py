@@ -14,6 +14,8 @@ SAMPLE_TOKENS = 300
 class Pretraining(Task):
     """A GPT learns to foretell each token of a Corpus, as a TrainConfig says."""
 
+    mean_over_rows = True
+
     def __init__(self, config, corpus):
         super().__init__(config)
         self.corpus = corpus

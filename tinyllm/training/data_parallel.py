@@ -1,0 +1,142 @@
+"""A training step that several workers make: each takes its share of the sequences, then its part of the update.
+
+Where there are fewer sequences than workers, threads share the rows and heads inside each op instead.
+"""
+
+import math
+from contextlib import contextmanager
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ..autograd import gradients
+from ..kernels.cpu.share import op_threads, share
+from ..optim import FlatAdamW
+from ..parallel import choose_team, cores
+from ..random import dropout_step
+from .step import model_loss
+
+LOSS = "loss"
+
+
+@contextmanager
+def workers(config, state, loss_of=model_loss, mean_over_rows=True):
+    """Inside, config.workers (all cores, if it is None) work. Gives what `train_step` takes as its team.
+
+    loss_of, mean_over_rows: as Task.loss and what it says of it. BLAS is held to one thread where workers share the
+    work: they would fight for the cores.
+    """
+    n = config.workers or cores()
+    if not isinstance(state.optimizer, FlatAdamW):  # plain ops: the threads of BLAS are all there is to share
+        with threadpool_limits(config.workers):
+            yield None
+    elif n == 1 or config.batch_size < n or not mean_over_rows:
+        with threadpool_limits(1), op_threads(n), state.optimizer.spread_over(share_parts(state.optimizer, n)):
+            yield None
+    else:
+        with threadpool_limits(1), choose_team(n) as team:
+            try:
+                yield DataParallel(team, state, config, loss_of)
+            finally:
+                state.optimizer.fixed = False  # nobody else sees its vectors any more
+
+
+def share_parts(optimizer, n):
+    """The parts of an update, for threads."""
+
+    def update(stretches):
+        share(lambda start, stop: [optimizer.update_part(stretches, rank, n) for rank in range(start, stop)], n)
+
+    return update
+
+
+class DataParallel:
+    """The vectors of the optimizer, seen by a whole team.
+
+    Gradients are added up in one vector, in a fixed order: of a parameter, rank 0 adds its first share, then rank 1,
+    …, then rank 0 its second. `turns` counts them, so the sum does not depend on who is faster, and there is only
+    one copy of the gradients. Who comes too early keeps its share and goes on.
+    """
+
+    def __init__(self, team, state, config, loss_of):
+        self.team, self.model, self.optimizer, self.config = team, state.model, state.optimizer, config
+        self.loss_of = loss_of
+        self.optimizer.move_to(team.empty)
+        self.number = {p: i for i, p in enumerate(self.optimizer.params)}
+        self.turns = team.empty(len(self.number), np.int64)
+        self.turns[:] = 0
+        team.start({"gradients": self._gradients, "update": self._update})
+
+    # what rank 0 asks for
+
+    def loss_and_norm(self, step, batch):
+        """Forward and backward of the whole batch: its mean loss and metrics, and the length of its gradient."""
+        self.turns[:] = 0
+        results = self.team.run("gradients", step, *(tensor.data for tensor in batch))
+        for p, turns in zip(self.optimizer.params, self.turns):
+            if turns:
+                p.grad = self.optimizer.g.views[p]
+        parts, square_sums = zip(*results)
+        norm = math.sqrt(math.fsum(square_sums))
+        self.optimizer.scale = min(1.0, (self.config.grad_clip or math.inf) / (norm + 1e-6))
+        said = [pair for part in parts for pair in part]
+        mean = {name: math.fsum(weight * numbers[name] for weight, numbers in said) for name in said[0][1]}
+        return mean.pop(LOSS), mean, norm
+
+    def step(self):
+        with self.optimizer.spread_over(lambda stretches: self.team.run("update", stretches)):
+            self.optimizer.step()
+
+    # what every rank does
+
+    def _gradients(self, rank, step, *arrays):
+        parts, B = self.config.gradient_accumulation, self.config.batch_size
+        start, stop = B * rank // self.team.size, B * (rank + 1) // self.team.size
+        shares, said, weight = Shares(self, rank), [], (stop - start) / (B * parts)
+        for first in range(0, parts * B, B):
+            rows = slice(first + start, first + stop)
+            with dropout_step(self.config.seed, step, rows.start):
+                loss, metrics = self.loss_of(self.model, *(array[rows] for array in arrays))
+            gradients(loss, np.asarray(weight, loss.dtype), shares.take)
+            said.append((weight, {**metrics, LOSS: loss.item()}))
+        shares.finish()
+        return said, self.optimizer.square_sum(*self.optimizer.part(rank, self.team.size))
+
+    def _update(self, rank, stretches):
+        self.optimizer.update_part(stretches, rank, self.team.size)
+
+
+class Shares:
+    """One rank's shares of the gradients, on their way into the common vector."""
+
+    def __init__(self, whole, rank):
+        self.whole, self.rank, self.team = whole, rank, whole.team
+        self.taken = np.zeros(len(whole.number), np.int64)  # how many of each parameter this rank had
+        self.early = []  # (number, parameter, share, its turn)
+
+    def take(self, p, share):
+        i = self.whole.number[p]
+        self.early.append((i, p, share, self.taken[i] * self.team.size + self.rank))
+        self.taken[i] += 1
+        while self.early and self._add(*self.early[0]):
+            del self.early[0]
+
+    def _add(self, i, p, share, turn):
+        """Add a share if its turn has come."""
+        if self.whole.turns[i] != turn:
+            return False
+        view = self.whole.optimizer.g.views[p]
+        if turn:
+            view += share
+        else:
+            view[...] = share
+        self.whole.turns[i] = turn + 1
+        return True
+
+    def finish(self):
+        """Wait for the turns of what is left, then for everybody else's."""
+        for early in self.early:
+            self.team.wait(lambda: self._add(*early))
+        self.early = []
+        last = self.taken * self.team.size
+        self.team.wait(lambda: np.array_equal(self.whole.turns, last))
