@@ -55,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and server.ranges else 0
+        if start >= len(content) and start:
+            self.send_error(416)
+            return
         body = server.sent_instead.get(name, content)[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))

@@ -169,9 +169,10 @@ def test_a_name_with_and_without_its_prefix(folder):
     assert "holds transformer.ln_f.bias, which is ln_f.bias once more" in complaint(folder)
 
 
-def test_a_bias_at_the_place_of_no_mask_is_unexpected(folder):
-    edit_weights(folder, lambda arrays: {**arrays, "h.0.mlp.attn.bias": arrays["ln_f.bias"]})
-    assert "unexpected h.0.mlp.attn.bias (12,)" in complaint(folder)
+@pytest.mark.parametrize("name", ["h.0.mlp.attn.bias", "other.h.0.attn.bias", "h.0.attn.bias.more", "h.x.attn.bias"])
+def test_a_bias_at_the_place_of_no_mask_is_unexpected(folder, name):
+    edit_weights(folder, lambda arrays: {**arrays, name: arrays["ln_f.bias"]})
+    assert f"unexpected {name} (12,)" in complaint(folder)
 
 
 # several files
