@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
 
-from .arguments import as_floats, describe, tensors_of
+from .arguments import NUMBERS, as_floats, describe, tensors_of
 from .backend import array_module, backend_of, is_array
 from .observe import MODE
 from .tensor import Tensor, as_array
@@ -192,7 +192,11 @@ def _upstream(loss, dy):
             raise RuntimeError(f"backward() of a {loss.shape} tensor needs dy, the gradient of the final scalar by it; "
                                "or reduce it first: .sum() or .mean()")
         return array_module(loss.data).ones(loss.shape, loss.dtype)
+    if isinstance(dy, NUMBERS) and not loss.shape:
+        dy = array_module(loss.data).full((), dy, loss.dtype)
     dy = as_array(dy, None if isinstance(dy, Tensor) or is_array(dy) else loss.dtype)
+    if backend_of(dy) != backend_of(loss.data):
+        raise TypeError(f"dy is on {backend_of(dy)}, the tensor on {backend_of(loss.data)}; bring them to one backend")
     if dy.shape != loss.shape or dy.dtype != loss.dtype:
         raise ValueError(f"dy must be {loss.shape} {loss.dtype} as the tensor is, got {dy.shape} {dy.dtype}")
     return dy

@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -198,26 +197,6 @@ def test_shares_are_below_one(flag, value):
 )  # fmt: skip
 def test_values_that_cannot_be(line, message):
     assert message in complaint(line)
-
-
-def no_driver():
-    raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
-
-
-@pytest.mark.parametrize(
-    ("devices", "message"),
-    [
-        (None, "backend 'cupy' needs cupy: pip install 'tinyllm-numpy[cuda]'"),
-        (no_driver, "finds no NVIDIA GPU that works (cudaErrorInsufficientDriver: CUDA driver version is insufficient "
-                    "for CUDA runtime version); install its driver, or choose backend 'numpy'"),
-        (lambda: 0, "backend 'cupy' finds no NVIDIA GPU here; choose backend 'numpy'"),
-    ],
-    ids=["no cupy", "no driver", "no GPU"],
-)  # fmt: skip
-def test_a_backend_that_is_not_there(devices, message, monkeypatch):
-    runtime = SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=devices))
-    monkeypatch.setitem(sys.modules, "cupy", devices and SimpleNamespace(cuda=runtime))
-    assert message in complaint(f"{TINY} --backend cupy")
 
 
 # texts

@@ -194,5 +194,5 @@ def test_what_it_cannot_move_is_refused():
         FlatAdamW([p, q])
     optimizer = FlatAdamW([p])
     p.data = np.ones(2, np.float32)
-    with pytest.raises(TypeError, match=r"a parameter of \(2,\) float64 became \(2,\) float32; make a new optimizer"):
+    with pytest.raises(TypeError, match=r"\(2,\) float64 became \(2,\) float32 on numpy; make a new optimizer"):
         optimizer.step()

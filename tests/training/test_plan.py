@@ -1,6 +1,7 @@
 """What a training will take: counted before anything of it is made."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,12 +44,12 @@ def test_what_makes_a_training_longer_or_larger(change, tokens, memory):
 
 def test_what_does_not_fit_into_the_memory_is_refused(monkeypatch):
     found = Plan.of(CONFIG, VOCABULARY)
-    monkeypatch.setattr(plan, "memory_bytes", lambda: found.memory - 1)
+    monkeypatch.setattr(plan, "memory_bytes", lambda backend: found.memory - 1)
     with pytest.raises(MemoryError, match=rf"\({found.parameters:,} parameters\) needs about .* GB, this machine has "):
         found.check_memory()
-    monkeypatch.setattr(plan, "memory_bytes", lambda: found.memory)
+    monkeypatch.setattr(plan, "memory_bytes", lambda backend: found.memory)
     found.check_memory()
-    monkeypatch.setattr(plan, "memory_bytes", lambda: None)
+    monkeypatch.setattr(plan, "memory_bytes", lambda backend: None)
     found.check_memory()  # where it cannot be told it is tried
 
 
@@ -67,6 +68,7 @@ class Clock:
     def train_step(self, state, config, batch, team):
         self.now += self.steps[self.made]
         self.made += 1
+        return SimpleNamespace(loss=0.0)
 
     def perf_counter(self):
         return self.now

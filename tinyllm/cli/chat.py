@@ -21,6 +21,7 @@ def chat(
     top_p: float = SAMPLING["top_p"],
     seed: int = 0,
     best: Switch = False,
+    backend: str = "numpy",
 ):
     """Talk with a trained model: it continues a transcript of lines that begin with User: and Assistant:.
 
@@ -43,16 +44,21 @@ def chat(
         The same seed gives the same answers to the same messages.
     best
         Use the weights that had the lowest validation loss, not the last ones.
+    backend
+        Where to compute: numpy (CPU) or cupy (NVIDIA GPU).
     """
     import sys
 
+    from ..backend import require
     from ..generation import Rules, TextStream, stream
     from ..generation.generate import end_ids
     from ..training.run import load_run
     from .writing import end_of_text, show
 
     rules = Rules(temperature=temperature, top_k=top_k, top_p=top_p)
+    require(backend)
     model, tokenizer = load_run(run, best)
+    model.to(backend)
     tokenizer.encode(f"{USER} \n{ASSISTANT}")  # what the model must know to talk at all
     cache = model.new_cache(1, model.block_size)
     room = max(model.block_size - max_new_tokens, (model.block_size + 1) // 2)  # for what was said so far

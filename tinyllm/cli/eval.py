@@ -17,6 +17,7 @@ def eval_(
     task: str | None = None,
     limit: int | None = None,
     best: Switch = False,
+    backend: str = "numpy",
     json: Switch = False,
 ):
     """Measure a trained model: on a text its loss, perplexity, bits a token and a byte; or its answers to questions.
@@ -37,11 +38,14 @@ def eval_(
         How many questions to ask; by default all.
     best
         Use the weights that had the lowest validation loss, not the last ones.
+    backend
+        Where to compute: numpy (CPU) or cupy (NVIDIA GPU).
     json
         Print one JSON object and nothing else.
     """
     import json as json_
 
+    from ..backend import require
     from ..evaluation import TASKS
     from ..training.run import load_run
     from .summary import print_table
@@ -54,7 +58,9 @@ def eval_(
         raise ValueError(f"--task {task} asks the questions of a file: give it with --data, and leave --stride out")
     if limit is not None and limit < 1:
         raise ValueError(f"--limit must be 1 or more, not {limit}")
+    require(backend)
     model, tokenizer = load_run(run, best)
+    model.to(backend)
     if task:
         result, rows = _ask(model, tokenizer, task, data, limit, quiet=json)
     else:

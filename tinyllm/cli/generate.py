@@ -26,6 +26,7 @@ def generate(
     num_beams: int = 1,
     explain: Switch = False,
     best: Switch = False,
+    backend: str = "numpy",
 ):
     """Let a trained model continue a text.
 
@@ -59,7 +60,10 @@ def generate(
         For each token, the likeliest candidates, their probabilities before and after each rule, and what was cut.
     best
         Use the weights that had the lowest validation loss, not the last ones.
+    backend
+        Where to compute: numpy (CPU) or cupy (NVIDIA GPU).
     """
+    from ..backend import require
     from ..generation import Rules, beam_search, whole_text
     from ..training.run import load_run
     from .writing import default_prompt, end_of_text, show, write
@@ -71,7 +75,9 @@ def generate(
         raise ValueError("--num-beams searches for one text; leave --num-samples, --explain and --stop out")
     if explain and num_samples > 1:
         raise ValueError("--explain explains one text; leave --num-samples out")
+    require(backend)
     model, tokenizer = load_run(run, best)
+    model.to(backend)
     prompt = default_prompt(tokenizer) if prompt is None else prompt
     ids = tokenizer.encode(prompt)
     if num_beams > 1:

@@ -26,7 +26,7 @@ def print_facts(plan, config, seconds, folder, first_step):
 def print_plan(plan, config, seconds):
     """What --dry-run shows: a file for --config, with what it costs as comments."""
     print(config.to_toml())
-    there = memory_bytes()
+    there = memory_bytes(config.backend)
     print_table({
         "# parameters": f"{plan.parameters:,}",
         "# tokens": f"{plan.tokens:,} in {config.max_iters:,} steps of {config.tokens_per_step:,}",

@@ -83,7 +83,7 @@ def train(
         refuse_if_taken(folder)
     corpus = load_corpus(settings, quiet or json, resume)
     plan = Plan.of(settings, corpus.tokenizer.vocab_size)
-    plan.check_memory()
+    plan.check_memory(settings.backend)
     watching = stopping_at_nan() if debug else nullcontext()
     with watching, np.errstate(all="ignore"):  # a training that overflows ends with one message of its own
         seconds = expected_seconds(settings, corpus, settings.max_iters - first_step)

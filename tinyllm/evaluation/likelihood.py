@@ -12,14 +12,13 @@ def log_probs(model, ids, targets):
 
     ids (B, T) integers  targets (B, T) integers  ->  log_probs (B, T) float64  likeliest (B, T) bool
     """
-    place = backend_of(next(model.parameters()).data)
     with model.evaluating():
-        logits = model(to(ids, place)).data  # (B, T, V)
-    found, likeliest = np.zeros(targets.shape), np.zeros(targets.shape, bool)
+        logits = model(ids).data  # (B, T, V)
+    place, found, likeliest = backend_of(logits), np.zeros(targets.shape), np.zeros(targets.shape, bool)
     asked = np.nonzero(targets != -100)  # (row, position) of each
     for start in range(0, len(asked[0]), ROWS):
         at = tuple(index[start : start + ROWS] for index in asked)
-        found[at], likeliest[at] = _of_rows(logits[at], targets[at])
+        found[at], likeliest[at] = _of_rows(logits[tuple(to(i, place) for i in at)], targets[at])
     if not np.isfinite(found).all():
         raise ValueError("the model's scores are not finite numbers; its training diverged")
     return found, likeliest

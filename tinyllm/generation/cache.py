@@ -38,7 +38,7 @@ class KVCache:
         ids = ids[:, -self.model.block_size :]
         start = min(shared(self.ids, ids), ids.shape[1] - 1)  # the last position is always asked for
         self.ids = ids[:, :start]  # should the forward be interrupted: what is beyond may be half of it
-        logits = self.forward(to(ids[:, start:], backend_of(self.kv)), start)
+        logits = self.forward(ids[:, start:], start)
         self.ids = ids
         return to_numpy(logits.data)
 
@@ -56,7 +56,7 @@ class KVCache:
 
     def reorder(self, rows):
         """Sequence i goes on from what sequence rows[i] was: beams that branch."""
-        self.kv, self.ids = self.kv[:, :, rows], self.ids[rows]
+        self.kv, self.ids = self.kv[:, :, to(rows, backend_of(self.kv))], self.ids[rows]
 
 
 class NoCache:
@@ -66,8 +66,7 @@ class NoCache:
         self.model = model
 
     def __call__(self, ids):
-        place = backend_of(next(self.model.parameters()).data)
-        logits = self.model(to(ids[:, -self.model.block_size :], place))  # (B, T, V)
+        logits = self.model(ids[:, -self.model.block_size :])  # (B, T, V)
         return to_numpy(logits.data[:, -1])
 
     def reorder(self, rows):

@@ -89,8 +89,8 @@ class GPT(LanguageModel):
         head_and_loss = ops.linear_cross_entropy
         if head_and_loss.pair_for(self.lm_head.weight) is head_and_loss:  # no kernel: two ops that can be seen
             return super().loss(ids, targets)
-        x, targets = self.hidden(ids), targets if isinstance(targets, Tensor) else Tensor(targets)
-        self._check_targets(targets, x)
+        x = self.hidden(ids)
+        targets = self._targets(targets, x, self.config.vocab_size)
         return head_and_loss(x.reshape(-1, x.shape[-1]), self.lm_head.weight, targets.reshape(-1))
 
     loss.__doc__ = LanguageModel.loss.__doc__

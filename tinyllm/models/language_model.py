@@ -3,7 +3,7 @@
 from .. import nn, ops
 from ..generation.cache import NoCache
 from ..generation.generate import generate
-from ..methods import Tensor
+from ..nn.embedding import beside
 
 
 class LanguageModel(nn.Module):
@@ -14,14 +14,17 @@ class LanguageModel(nn.Module):
 
         ids (B, T) integers  targets (B, T) integers  ->  loss ()
         """
-        logits, targets = self(ids), targets if isinstance(targets, Tensor) else Tensor(targets)
-        self._check_targets(targets, logits)
+        logits = self(ids)
+        targets = self._targets(targets, logits, logits.shape[-1])
         return ops.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
 
     @staticmethod
-    def _check_targets(targets, x):
+    def _targets(targets, x, vocab_size):
+        """targets as a Tensor where the model is, one for each vector of x."""
+        targets = beside(x, targets, vocab_size, "target", ignored=-100)
         if targets.shape != x.shape[:-1]:
             raise ValueError(f"loss: targets {targets.shape} must have the shape of the ids, {x.shape[:-1]}")
+        return targets
 
     def generate(self, ids, max_new_tokens=100, temperature=1.0, top_k=None, top_p=None, seed=0, **options):
         """The ids (T,) or (B, T) with max_new_tokens more, drawn one after the other; temperature 0 is greedy.

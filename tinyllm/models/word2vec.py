@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import nn, ops
+from ..backend import array_module
 from ..random import draw_from
 
 
@@ -27,6 +28,6 @@ class Word2Vec(nn.Module):
         others = np.concatenate([np.asarray(contexts)[:, None], negatives], axis=1)  # (P, 1 + K)
         v = self.input(centres).unsqueeze(-1)  # (P, C, 1)
         scores = (self.output(others) @ v).squeeze(-1)  # (P, 1 + K)
-        is_neighbour = np.zeros(others.shape, scores.dtype)
+        is_neighbour = array_module(scores.data).zeros(others.shape, scores.dtype)
         is_neighbour[:, 0] = 1
         return ops.binary_cross_entropy_with_logits(scores, is_neighbour, reduction="sum") / len(others)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..autograd import gradients
+from ..backend import backend_of
 from ..observe import MODE
 from .adamw import AdamW
 from .optimizer import plain_numbers
@@ -189,9 +190,9 @@ class Vector:
         """The view of p, with what is in data."""
         view = self.views[p]
         if data is not view:
-            if data.dtype != view.dtype or data.shape != view.shape:
+            if not isinstance(data, np.ndarray) or data.dtype != view.dtype or data.shape != view.shape:
                 raise TypeError(f"FlatAdamW: a parameter of {view.shape} {view.dtype} became {data.shape} {data.dtype}"
-                                "; make a new optimizer")
+                                f" on {backend_of(data)}; make a new optimizer")
             view[...] = data
         return view
 

@@ -1,5 +1,6 @@
 """What the optimizers share: groups of parameters with their options, and a state for each parameter."""
 
+from ..backend import backend_of, is_array
 from ..observe import MODE
 from ..tensor import Tensor
 from .clip import clip_grad_norm
@@ -57,6 +58,13 @@ class Optimizer:
         """`clip_grad_norm` of all its parameters."""
         return clip_grad_norm((p for group in self.param_groups for p in group["params"]), max_norm)
 
+    def _check_place(self, p):
+        arrays = [p.data, p.grad, *filter(is_array, self.state[p].values())]
+        places = set(map(backend_of, arrays))
+        if len(places) > 1:
+            raise TypeError(f"{type(self).__name__}: of a parameter, its gradient and its state some are on "
+                            f"{' and some on '.join(sorted(places))}; make the optimizer after model.to(...)")
+
     def zero_grad(self):
         """Forget the gradients, so that the next backward starts from none."""
         for group in self.param_groups:
@@ -72,6 +80,7 @@ class Optimizer:
                 if p.grad is None:
                     continue
                 before = p.data
+                self._check_place(p)
                 p.data = self.update(p.data, p.grad.astype(p.dtype, copy=False), self.state[p], **options)
                 for observer in observers:
                     observer.parameter_updated(p, before, self.state[p], options)

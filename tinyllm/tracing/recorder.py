@@ -78,9 +78,12 @@ class Step:
     numbers: dict = field(default_factory=dict)
 
     def __repr__(self):
-        from .terminal import title
-
-        return f"<{self.phase}: {title(self)}>"
+        name = self.value.name if self.value else "the gradients"
+        if self.phase == "forward" and self.call:
+            return f"<forward: {repr(self.call)[1:-1]}>"
+        if self.phase == "backward":
+            return f"<backward: d{name} = {self.call.op.__name__}_backward({', '.join(('dy', *self.call.saved))})>"
+        return f"<{self.phase}: {name}>"
 
 
 class Trace(Observer):

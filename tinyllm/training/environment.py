@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from .. import __version__
-from ..backend import BACKENDS
+from ..backend import BACKENDS, card
 
 
 def environment(config):
@@ -21,6 +21,7 @@ def environment(config):
         **found,
         "blas": blas(),
         "backend": config.backend,
+        **({} if config.backend == "numpy" else card()),
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -43,8 +44,10 @@ def processor():
         return platform.processor() or platform.machine()
 
 
-def memory_bytes():
-    """The memory of this machine, or of the container this runs in; None where it cannot be told."""
+def memory_bytes(backend="numpy"):
+    """The memory of the GPU, of this machine, or of the container this runs in; None where it cannot be told."""
+    if backend != "numpy":
+        return card()["gpu_memory_bytes"]
     if sys.platform == "win32":
         return None
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]

@@ -1,6 +1,6 @@
 """How good is a model on text it has not learned from?"""
 
-from ..backend import backend_of, to
+from ..backend import number, read_numbers
 from ..data import DataLoader, WindowDataset
 
 
@@ -11,11 +11,9 @@ def evaluate(model, ids, batch_size):
 
     ids (N,) integers  ->  loss, a float
     """
-    place = backend_of(next(model.parameters()).data)
-    total = count = 0
+    losses, counts = [], []
     with model.evaluating():
         for inputs, targets in DataLoader(WindowDataset(ids, model.block_size), batch_size):
-            loss = model.loss(to(inputs.data, place), to(targets.data, place))
-            total += loss.item() * targets.data.size
-            count += targets.data.size
-    return total / count
+            losses.append(number(model.loss(inputs, targets).data))
+            counts.append(targets.data.size)
+    return sum(loss * n for loss, n in zip(read_numbers(losses), counts)) / sum(counts)

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 from ..debug import first_non_finite
 from ..parallel import cores
 from .data_parallel import workers
+from .readout import Readout
 from .run import Run
 from .state import Diverged
 
@@ -23,8 +24,8 @@ def run_task(
     """Do what a Task says, and give its TrainState.
 
     Everything is kept in the folder out_dir (run.py says what is there), with a checkpoint at each evaluation.
-    begun() is called once the folder is this run's and nothing refuses to start. After each step report(Progress) is
-    called, and should_stop(): where it is true, the run ends with a checkpoint.
+    begun() is called once the folder is this run's and nothing refuses to start. After each step should_stop() is
+    called: where it is true, the run ends with a checkpoint; and report(Progress), once its numbers are read.
     resume: go on from the checkpoint in out_dir; what comes out is what it would have been without the stop.
     """
     config = task.config
@@ -42,20 +43,27 @@ def run_task(
 
 def _go_on(task, state, run, team, report, should_stop):
     """The loop itself."""
-    config, stream = task.config, task.batches(state)
+    config, stream, readout = task.config, task.batches(state), Readout(task.config)
     while state.step < config.max_iters:
-        progress = task.step(state, next(stream), team)
+        readout.add(task.step(state, next(stream), team))
         evaluated = state.step % config.eval_interval == 0 or state.step == config.max_iters
         if evaluated:
+            *_, last = readout.read()
             with threadpool_limits(config.workers or cores()):  # the other workers rest
-                progress = look_at(progress, state, task)
-        run.log(progress)
+                readout.steps[-1] = look_at(last, state, task)
         stop = should_stop()
+        if not (evaluated or stop or readout.due):
+            continue
+        steps = readout.take()
+        for progress in steps:
+            run.log(progress)
         if evaluated or stop:
             run.save(state)
-        report(progress)
+        for progress in steps:
+            report(progress)
         if stop:
             break
+        readout.go_on()
 
 
 def look_at(progress, state, task):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..backend import read_numbers
 from ..models.sizes import flops_per_token, parameter_count, training_memory
 from .batches import batches
 from .build import initial_state, model_config
@@ -31,12 +32,12 @@ class Plan:
             memory=training_memory(model, config.batch_size, np.dtype(config.dtype).itemsize) + batch,
         )
 
-    def check_memory(self):
-        """Raise where this machine has less memory than a step needs."""
-        there = memory_bytes()
+    def check_memory(self, backend="numpy"):
+        """Raise where this machine, or its GPU, has less memory than a step needs."""
+        there, where = memory_bytes(backend), "machine" if backend == "numpy" else "GPU"
         if there is not None and self.memory > there:
             raise MemoryError(f"a step of this model ({self.parameters:,} parameters) needs about "
-                              f"{self.memory / 1e9:,.1f} GB, this machine has {there / 1e9:,.1f} GB; choose a smaller "
+                              f"{self.memory / 1e9:,.1f} GB, this {where} has {there / 1e9:,.1f} GB; choose a smaller "
                               "--batch-size (and more --gradient-accumulation), --block-size, --n-embd or --n-layer")
 
 
@@ -47,7 +48,7 @@ def expected_seconds(config, corpus, steps):
     with workers(one_part, state) as team:
         while sum(times) < 1 and len(times) < 10:
             start = time.perf_counter()
-            train_step(state, one_part, next(stream), team=team)
+            read_numbers([train_step(state, one_part, next(stream), team=team).loss])  # a GPU has come so far
             times.append(time.perf_counter() - start)
     token = min(times) / one_part.tokens_per_step
     evaluations = -(-steps // config.eval_interval)  # forward alone: a third of a step

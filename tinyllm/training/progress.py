@@ -17,11 +17,12 @@ class Progress:
     val_loss: float | None = None
     sample: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)  # what a task has to say beside its loss
+    tokens: int = 0  # of its batch
 
     def to_json(self):
         """One line of metrics.jsonl: every number there is."""
         values = asdict(self)
-        del values["sample"]
+        del values["sample"], values["tokens"]
         values |= values.pop("metrics")
         return json.dumps({name: value for name, value in values.items() if value is not None})
 

@@ -3,12 +3,12 @@
 import math
 import time
 
-from ..backend import to
+from ..backend import is_array, number
 from ..debug import first_non_finite
 from ..optim import warmup_cosine
 from ..random import dropout_step
 from .progress import Progress
-from .state import Diverged
+from .readout import check_finite
 
 
 def model_loss(model, *arrays):
@@ -17,28 +17,33 @@ def model_loss(model, *arrays):
 
 
 def train_step(state, config, batch, loss_of=model_loss, team=None):
-    """Make one step on `state` with a batch, and say what it was like; loss_of: as Task.loss; team: of `workers`."""
+    """Make one step on `state` with a batch, and say what it was like; loss_of: as Task.loss; team: of `workers`.
+
+    Nothing waits for a GPU: there the loss and the length of the gradient are arrays still (see readout.py).
+    """
     start = time.perf_counter()
     model, optimizer = state.model, state.optimizer
 
     def loss_and_norm():
         loss, metrics = add_gradients(state, config, batch, loss_of)
-        return loss, metrics, float(optimizer.clip(config.grad_clip or math.inf))
+        return loss, metrics, number(optimizer.clip(config.grad_clip or math.inf))
+
+    def cause():
+        model.zero_grad()
+        return first_non_finite(loss_and_norm)
 
     loss, metrics, grad_norm = team.loss_and_norm(state.step, batch) if team else loss_and_norm()
-    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-        model.zero_grad()
-        cause = first_non_finite(loss_and_norm)
-        raise Diverged(f"step {state.step + 1}: the training diverged (loss {loss}, gradient norm {grad_norm}); lower "
-                       f"--learning-rate {config.learning_rate}.\n{cause}")
+    if not is_array(loss):
+        check_finite(state.step + 1, loss, grad_norm, config, cause)
     lr = learning_rate(config, state.step)
     for group in optimizer.param_groups:
         group["lr"] = lr
     (team or optimizer).step()
     optimizer.zero_grad()
     state.step += 1
-    tokens_per_second = batch[0].data.size / (time.perf_counter() - start)
-    return Progress(state.step, loss, lr, grad_norm, tokens_per_second, metrics=metrics)
+    tokens = batch[0].data.size
+    rate = tokens / (time.perf_counter() - start)
+    return Progress(state.step, loss, lr, grad_norm, rate, metrics=metrics, tokens=tokens)
 
 
 def add_gradients(state, config, batch, loss_of=model_loss):
@@ -52,9 +57,9 @@ def add_gradients(state, config, batch, loss_of=model_loss):
     losses, metrics = [], []
     for first in range(0, parts * B, B):
         with dropout_step(config.seed, state.step, first):
-            loss, said = loss_of(state.model, *(to(array[first : first + B], config.backend) for array in arrays))
+            loss, said = loss_of(state.model, *(array[first : first + B] for array in arrays))
         state.optimizer.backward(loss, 1 / parts)
-        losses.append(loss.item())
+        losses.append(number(loss.data))
         metrics.append(said)
     return sum(losses) / parts, {name: sum(said[name] for said in metrics) / parts for name in metrics[0]}
 

@@ -26,7 +26,10 @@ class Task:
         raise NotImplementedError
 
     def loss(self, model, *arrays):
-        """The mean loss of some rows of a batch, a scalar Tensor, and {name: number} to be written down beside it."""
+        """The mean loss of some rows of a batch, a scalar Tensor, and {name: number} to be written down beside it.
+
+        arrays: on the host; the model brings its ids to where it is. A number may be a 0-d array, which is read later.
+        """
         return model.loss(*arrays), {}
 
     def step(self, state, batch, team=None):
