@@ -73,6 +73,8 @@ def _fetch(name, file, folder, progress):
         else:
             raise cut
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is the answer, too
         reason = str(error).removeprefix("<urlopen error ").removesuffix(">") or type(error).__name__
         raise OSError(f"cannot download {url} ({reason}); call it again, and it goes on where it stopped, or fetch the "
                       f"files elsewhere and use their folder: {', '.join(FILES)}") from error
@@ -88,8 +90,10 @@ def _fetch(name, file, folder, progress):
 def _ask(url):
     """The size of a file, and its digest as the hub announces it."""
     try:
-        headers = urllib.request.build_opener(_StayHere).open(_request(url, method="HEAD"), timeout=TIMEOUT).headers
+        with urllib.request.build_opener(_StayHere).open(_request(url, method="HEAD"), timeout=TIMEOUT) as answer:
+            headers = answer.headers
     except urllib.error.HTTPError as answer:
+        answer.close()
         if answer.code >= 400:
             raise
         headers = answer.headers  # a redirection to where the content is: it knows the file, the other place may not
