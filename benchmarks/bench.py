@@ -8,7 +8,8 @@ Each library runs in a process of its own (worker.py) with the same number of th
 round, so that a slow moment of the machine meets all of them. What is printed are medians: of the rounds, and of the
 ratio to torch eager in each round. The share of the GEMM rate is the time that the matrix products of a step would
 take at the rate of a large one in numpy, measured every round, over the time of the step: 100 % for numpy would be a
-step of nothing else. The products of torch may be faster than numpy's.
+step of nothing else. The products of torch may be faster than numpy's. torch-tuned is torch eager with the settings of
+glibc's allocator that make it fastest. Memory is the most that a library's processes hold together during a step.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -66,7 +68,10 @@ CONFIGS = {
     "gpt2": Config(12, 12, 768, 256, 2, 50257, steps=1),
     "gpt2-1024": Config(12, 12, 768, 1024, 1, 50257, steps=1),
 }
-PEERS = ("torch-eager", "torch-compile")
+PEERS = ("torch-eager", "torch-tuned", "torch-compile")
+TUNED = {  # glibc's memory goes back to the system at once by default, and is zeroed again: these keep it
+    "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_TOP_PAD_": "268435456",
+}  # fmt: skip
 
 
 # measuring
@@ -75,11 +80,12 @@ PEERS = ("torch-eager", "torch-compile")
 class Library:
     """A worker process, and what it has measured."""
 
-    def __init__(self, name, config_name, backend, threads, worker="benchmarks.worker"):
+    def __init__(self, name, config_name, argument, threads, worker="benchmarks.worker"):
         self.name, self.config_name, self.versions, self.rounds, self.memory = name, config_name, {}, [], 0.0
         self.process = subprocess.Popen(
-            [sys.executable, "-m", worker, name, config_name, str(backend)],
-            cwd=ROOT, env={**os.environ, **dict.fromkeys(THREADS, str(threads))}, text=True,
+            [sys.executable, "-m", worker, name, config_name, str(argument)],
+            cwd=ROOT, text=True,
+            env={**os.environ, **dict.fromkeys(THREADS, str(threads)), **(TUNED if name == "torch-tuned" else {})},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,  # Ctrl-C reaches bench.py alone
         )  # fmt: skip
 
@@ -106,8 +112,26 @@ class Library:
         self.versions = self.ask("versions")
 
     def measure(self):
-        times, self.memory = self.ask("round")
-        self.rounds.append(times)
+        self.rounds.append(self.ask("round"))
+
+    def measure_memory(self):
+        """The most that the worker, with its processes, holds during a step; looked at beside it, not timed."""
+        done, peaks = threading.Event(), []
+
+        def look():
+            while True:
+                peaks.append(memory_of(family(self.process.pid)))
+                if done.wait(2e-3):
+                    return
+
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        try:
+            self.ask("one")
+        finally:
+            done.set()
+            watcher.join()
+        self.memory = max(peaks) / 2**20
 
 
 def bench(config_name, backend, peers, rounds, threads):
@@ -117,14 +141,35 @@ def bench(config_name, backend, peers, rounds, threads):
         print(f"measuring {config_name}: {', '.join(names)}; rounds: {rounds}", file=sys.stderr)
     with ExitStack() as stack:
         for name in names:
-            libraries.append(stack.enter_context(Library(name, config_name, backend, threads)))
+            libraries.append(stack.enter_context(Library(name, config_name, threads, threads)))
             libraries[-1].warm_up()
         for _ in range(rounds):
             for library in libraries:
                 library.measure()
             rates.append(libraries[0].ask("gemm"))
+        for library in libraries:
+            library.measure_memory()
     eager = next((library for library in libraries if library.name == "torch-eager"), None)
     return [row(config_name, backend, library, eager, statistics.median(rates), threads) for library in libraries]
+
+
+def family(pid):
+    """A process and those it started, and they started."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        children = []
+    return [pid, *(each for child in children for each in family(int(child)))]
+
+
+def memory_of(pids):
+    """Bytes that processes hold: what several share is counted once (proportional set size)."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+            total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+    return total
 
 
 # reporting

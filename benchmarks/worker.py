@@ -6,10 +6,11 @@ the rest.
 
 import json
 import os
-import resource
 import statistics
 import sys
 import time
+from contextlib import ExitStack
+from types import SimpleNamespace
 
 from benchmarks.bench import CONFIGS
 
@@ -18,32 +19,52 @@ GRAD_CLIP = 1.0
 LEARNING_RATE = 1e-3
 BETAS = (0.9, 0.99)
 WEIGHT_DECAY = 0.1
+ENDS = ExitStack()  # what is to be ended with this process: other workers
 
 
-def tinyllm_step(config, backend):
-    """(step, versions): step() makes one training step and gives the seconds of the whole and of its three parts."""
+def tinyllm_step(config, threads):
+    """(step, versions): step() makes one training step and gives the seconds of the whole and of its three parts.
+
+    As `tinyllm train --workers threads` makes it: with kernels, and workers that share the sequences or the ops.
+    """
     import numpy as np
 
     import tinyllm.kernels  # noqa: F401  (attaches them)
     from tinyllm import GPT, GPTConfig
     from tinyllm.optim import FlatAdamW
+    from tinyllm.training.data_parallel import workers
 
-    model = GPT(GPTConfig(**config.sizes)).to(backend)
+    model = GPT(GPTConfig(**config.sizes))
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
     optimizer = FlatAdamW(groups, lr=LEARNING_RATE, betas=BETAS)
-    ids, targets = batch(config)
+    ids, targets = map(tinyllm.tensor, batch(config))
+    clock = Clock()
 
-    def forward():
-        return model.loss(ids, targets)
+    def loss_of(model, *arrays):
+        loss = model.loss(*arrays)
+        clock.mark()  # in a team: this process's share
+        return loss, {}
 
-    def update():
-        optimizer.clip(GRAD_CLIP)
-        optimizer.step()
+    plan = SimpleNamespace(workers=threads, batch_size=config.batch_size, gradient_accumulation=1, seed=0,
+                           grad_clip=GRAD_CLIP)  # fmt: skip
+    team = ENDS.enter_context(workers(plan, SimpleNamespace(model=model, optimizer=optimizer), loss_of))
+
+    def step():
+        clock.start()
+        if team:
+            team.loss_and_norm(0, (ids, targets))
+        else:
+            optimizer.backward(loss_of(model, ids, targets)[0])
+        clock.mark()
+        if not team:
+            optimizer.clip(GRAD_CLIP)
+        (team or optimizer).step()
         optimizer.zero_grad()
+        return clock.stop()
 
-    return timed(forward, optimizer.backward, update), {"numpy": np.__version__}
+    return step, {"numpy": np.__version__}
 
 
 def torch_step(config, compiled):
@@ -59,12 +80,20 @@ def torch_step(config, compiled):
     ids, targets = (torch.from_numpy(x) for x in batch(config))
     loss_of = torch.compile(model.loss) if compiled else model.loss
 
-    def update():
+    clock = Clock()
+
+    def step():
+        clock.start()
+        loss = loss_of(ids, targets)
+        clock.mark()
+        loss.backward()
+        clock.mark()
         torch.nn.utils.clip_grad_norm_(model.parameters(), GRAD_CLIP)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        return clock.stop()
 
-    return timed(lambda: loss_of(ids, targets), lambda loss: loss.backward(), update), {"torch": torch.__version__}
+    return step, {"torch": torch.__version__}
 
 
 def batch(config):
@@ -74,61 +103,59 @@ def batch(config):
     return ids[:, :-1].copy(), ids[:, 1:].copy()
 
 
-def timed(forward, backward, update):
-    def step():
-        times = [time.perf_counter()]
-        loss = forward()
-        times.append(time.perf_counter())
-        backward(loss)
-        times.append(time.perf_counter())
-        update()
-        times.append(time.perf_counter())
-        return [times[-1] - times[0], *(b - a for a, b in zip(times, times[1:]))]
+class Clock:
+    """The seconds of a step: the whole, and the parts between its marks."""
 
-    return step
+    times = ()  # not started: in a worker of ours, where nobody asks
+
+    def start(self):
+        self.times = [time.perf_counter()]
+
+    def mark(self):
+        if self.times:
+            self.times.append(time.perf_counter())
+
+    def stop(self):
+        self.mark()
+        return [self.times[-1] - self.times[0], *(b - a for a, b in zip(self.times, self.times[1:]))]
 
 
-def gemm_rate():
-    """FLOP/s of a large float32 matrix product in numpy."""
+def gemm_rate(threads):
+    """FLOP/s of a large float32 matrix product in numpy, by that many threads."""
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     n, seconds = 1024, []
     a, b = np.random.default_rng(0).standard_normal((2, n, n), np.float32)
     product = np.empty_like(a)
-    for _ in range(9):
-        start = time.perf_counter()
-        np.matmul(a, b, out=product)
-        seconds.append(time.perf_counter() - start)
+    with threadpool_limits(threads):
+        for _ in range(9):
+            start = time.perf_counter()
+            np.matmul(a, b, out=product)
+            seconds.append(time.perf_counter() - start)
     return 2 * n**3 / statistics.median(seconds)
 
 
-def peak_memory_mb():
-    """The most this process ever held: Linux counts in KiB, macOS in bytes.
-
-    On Linux a process starts with the peak of the one that started it: bench.py, which loads no array library.
-    """
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def serve(name, config, backend):
+def serve(name, config, threads):
     """Warm up, then answer the lines of standard input."""
     compiled = name == "torch-compile"
-    step, versions = tinyllm_step(config, backend) if name == "tinyllm" else torch_step(config, compiled)
+    step, versions = tinyllm_step(config, threads) if name == "tinyllm" else torch_step(config, compiled)
     for _ in range(WARM_UP):
         step()
 
     def measured():
         steps = [step() for _ in range(config.steps)]
-        return [[statistics.median(part) for part in zip(*steps)], peak_memory_mb()]
+        return [statistics.median(part) for part in zip(*steps)]
 
-    answers = {"versions": lambda: versions, "round": measured, "gemm": gemm_rate}
+    answers = {"versions": lambda: versions, "round": measured, "one": step, "gemm": lambda: gemm_rate(threads)}
     for line in sys.stdin:
         print(json.dumps(answers[line.strip()]()), flush=True)
 
 
-def main(name, config_name, backend):
+def main(name, config_name, threads):
     try:
-        serve(name, CONFIGS[config_name], backend)
+        with ENDS:
+            serve(name, CONFIGS[config_name], int(threads))
     except (ImportError, MemoryError, RuntimeError) as error:  # torch has only RuntimeErrors
         reason = str(error).partition("\n")[0]
         sys.exit(f"bench: {name} at {config_name}: {type(error).__name__}: {reason}")

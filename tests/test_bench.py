@@ -39,7 +39,7 @@ REFUSE = """
 class Refuse:
     def find_spec(name, path=None, target=None):
         top = name.partition(".")[0]
-        ours = ("tinyllm", "benchmarks", "numpy", "cupy", "safetensors")
+        ours = ("tinyllm", "benchmarks", "numpy", "cupy", "safetensors", "threadpoolctl")
         if top not in sys.stdlib_module_names and top not in ours:
             raise ModuleNotFoundError(f"{name} is refused")
 sys.meta_path.insert(0, Refuse)
@@ -168,7 +168,7 @@ def test_both_sides_make_the_same_step(monkeypatch):
     keep(reference.training, "configure_optimizer")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     config = Config(1, 2, 16, 8, 4, 11, steps=1)
-    steps = [tinyllm_step(config, "numpy")[0], torch_step(config, compiled=False)[0]]
+    steps = [tinyllm_step(config, 1)[0], torch_step(config, compiled=False)[0]]
     ours, theirs = made[tinyllm], made[reference.gpt]
     weights = {name: 10 * array for name, array in ours.state_dict().items()}  # gradients longer than the clipping
     ours.load_state_dict(weights)
@@ -201,7 +201,7 @@ def test_it_needs_numpy_and_safetensors_alone(tmp_path):
         (["--configs", ""], "'' is unknown; choose from micro"),
         (["--configs", "none"], "'none' is unknown; choose from micro"),
         (["--configs", "micro,micro"], "'micro,micro' names micro more than once; name it once"),
-        (["--peers", "jax"], "'jax' is unknown; choose from torch-eager, torch-compile, none"),
+        (["--peers", "jax"], "'jax' is unknown; choose from torch-eager, torch-tuned, torch-compile, none"),
         (["--peers", "none,torch-eager"], "'none,torch-eager' asks for none and for others; choose none or the others"),
         (["--rounds", "0"], "must be a whole number, 1 or more, not '0'"),
         (["--rounds", "nan"], "must be a whole number, 1 or more, not 'nan'"),
