@@ -68,6 +68,7 @@ CONFIGS = {
     "gpt2": Config(12, 12, 768, 256, 2, 50257, steps=1),
     "gpt2-1024": Config(12, 12, 768, 1024, 1, 50257, steps=1),
 }
+WORKERS = {"numpy": "benchmarks.worker", "cupy": "benchmarks.gpu_worker"}
 PEERS = ("torch-eager", "torch-tuned", "torch-compile")
 TUNED = {  # glibc's memory goes back to the system at once by default, and is zeroed again: these keep it
     "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_TOP_PAD_": "268435456",
@@ -114,8 +115,12 @@ class Library:
     def measure(self):
         self.rounds.append(self.ask("round"))
 
-    def measure_memory(self):
-        """The most that the worker, with its processes, holds during a step; looked at beside it, not timed."""
+    def measure_memory(self, backend):
+        """The most that the worker, with its processes, holds during a step; looked at beside it, not timed. On a GPU
+        the most that it held there."""
+        if backend == "cupy":
+            self.memory = self.ask("memory")
+            return
         done, peaks = threading.Event(), []
 
         def look():
@@ -141,14 +146,14 @@ def bench(config_name, backend, peers, rounds, threads):
         print(f"measuring {config_name}: {', '.join(names)}; rounds: {rounds}", file=sys.stderr)
     with ExitStack() as stack:
         for name in names:
-            libraries.append(stack.enter_context(Library(name, config_name, threads, threads)))
+            libraries.append(stack.enter_context(Library(name, config_name, threads, threads, WORKERS[backend])))
             libraries[-1].warm_up()
         for _ in range(rounds):
             for library in libraries:
                 library.measure()
             rates.append(libraries[0].ask("gemm"))
         for library in libraries:
-            library.measure_memory()
+            library.measure_memory(backend)
     eager = next((library for library in libraries if library.name == "torch-eager"), None)
     return [row(config_name, backend, library, eager, statistics.median(rates), threads) for library in libraries]
 
@@ -231,7 +236,7 @@ def circumstances(rows):
 def facts(rows):
     """One line: the circumstances, and how fast matrix products were."""
     rates = {row["config"]: f"{row['gemm_gflops']:.0f} GFLOP/s at {row['config']}" for row in rows}
-    return f"{circumstances(rows)}, GEMM rate of numpy {', '.join(rates.values())}"
+    return f"{circumstances(rows)}, GEMM rate of {rows[0]['backend']} {', '.join(rates.values())}"
 
 
 def report(rows, path):
@@ -289,7 +294,8 @@ def writable(text):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--backend", choices=("numpy",), default="numpy", help="where our arrays live")
+    parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", metavar="NAME",
+                        help="where to compute: numpy, or cupy, and then torch too is on the GPU")  # fmt: skip
     parser.add_argument("--configs", type=names(*CONFIGS), default=["micro"], help=f"of {', '.join(CONFIGS)}")
     parser.add_argument(
         "--peers", type=names(*PEERS, "none"), default=["torch-eager"], help=f"of {', '.join(PEERS)}, or none"
@@ -299,7 +305,21 @@ def parse():
     parser.add_argument("--json", type=writable, help="also write the rows to this file")
     flags = parser.parse_args()
     need_torch(parser, flags.peers)
+    need_backend(flags.backend)
     return flags
+
+
+def need_backend(backend):
+    """Leave with what is missing, where a backend cannot compute here; numpy, which can, is not loaded for that."""
+    if backend != "numpy":
+        sys.path.insert(0, str(ROOT))
+        from tinyllm.backend import require
+
+        try:
+            require(backend)
+        except ImportError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            sys.exit(2)
 
 
 def need_torch(parser, peers):

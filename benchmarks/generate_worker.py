@@ -5,12 +5,12 @@ Both sides are greedy, at batch 1, with a cache that is allocated once, and with
 
 import json
 import os
+import resource
 import statistics
 import sys
 import time
 
 from benchmarks.bench import CONFIGS
-from benchmarks.worker import peak_memory_mb
 
 
 def tinyllm_tokens(config, prompt, use_cache):
@@ -59,6 +59,14 @@ def bandwidth(config):
 def weight_bytes(config):
     """Of the float32 matrices that a new token is multiplied with; each has to be read once."""
     return 4 * (12 * config.n_layer * config.n_embd**2 + config.vocab_size * config.n_embd)
+
+
+def peak_memory_mb():
+    """The most this process ever held: Linux counts in KiB, macOS in bytes.
+
+    On Linux a process starts with the peak of the one that started it: bench.py, which loads no array library.
+    """
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def serve(name, config, prompt):

@@ -210,8 +210,8 @@ def test_it_needs_numpy_and_safetensors_alone(tmp_path):
         (["--json", "{folder}/no/rows.json"], "cannot write '{folder}/no/rows.json' (No such file or directory); name"),
         (["--json", "{folder}"], "cannot write '{folder}' (Is a directory); name a file in a folder that exists"),
         (["--json", "{folder}/" + "n" * 300], "(File name too long); name a file"),
-        (["--json", "{folder}/rows.json", "--backend", "cupy"], "invalid choice: 'cupy'"),
-        (["--json", "{folder}/old.json", "--backend", "cupy"], "invalid choice: 'cupy'"),
+        (["--json", "{folder}/rows.json", "--backend", "jax"], "invalid choice: 'jax'"),
+        (["--json", "{folder}/old.json", "--backend", "jax"], "invalid choice: 'jax'"),
     ],
 )
 def test_mistakes_end_it_before_anything_is_measured(tmp_path, arguments, message):
@@ -220,6 +220,15 @@ def test_mistakes_end_it_before_anything_is_measured(tmp_path, arguments, messag
     assert result.code == 2 and result.lines <= 3 and message.format(folder=tmp_path) in result.err
     assert not result.out and not workers(tmp_path)
     assert not (tmp_path / "rows.json").exists() and (tmp_path / "old.json").read_text() == "[]"
+
+
+NO_CUPY = "sys.modules['cupy'] = None\n"
+
+
+def test_a_backend_that_is_not_there_is_told_in_one_line(tmp_path):
+    result = bench(tmp_path, *ALONE, "--backend", "cupy", first=NO_CUPY)
+    message = "bench: backend 'cupy' needs cupy: pip install 'tinyllm-numpy[cuda]'\n"
+    assert (result.code, result.out, result.err) == (2, "", message) and not workers(tmp_path)
 
 
 def test_without_torch_it_says_how_to_go_on(tmp_path):
