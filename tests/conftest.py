@@ -6,6 +6,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 import tinyllm
+from tests.browser import chromium
 from tinyllm.observe import plain_ops
 
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,6 +30,12 @@ def plain(request):
     else:
         with plain_ops():
             yield
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)

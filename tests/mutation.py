@@ -271,7 +271,9 @@ def mutants(function):
 
 def compiled(tree, function, path):
     namespace = dict(function.__globals__)
-    exec(compile(ast.fix_missing_locations(ast.Module([tree], [])), path, "exec"), namespace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # as where a mutant indexes a number: it is found out when it runs
+        exec(compile(ast.fix_missing_locations(ast.Module([tree], [])), path, "exec"), namespace)
     return namespace[tree.name].__code__
 
 

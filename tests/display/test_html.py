@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import tinyllm
-from tests.browser import chromium
 from tinyllm import GPT, GPTConfig, Tensor, nn
 from tinyllm.display import picture
 from tinyllm.display.html import LARGE
@@ -145,33 +144,32 @@ SCHEMES = {  # what surrounds the output: the colours it takes
 }
 
 
-def test_it_has_the_colours_of_its_surroundings_and_no_part_overflows():
+def test_it_has_the_colours_of_its_surroundings_and_no_part_overflows(browser):
     x = Tensor(RANDOM.standard_normal((2, 30, 60)), requires_grad=True)
     (x * x).sum().backward()
-    with chromium() as browser:
-        for (scheme, body), expected in SCHEMES.items():
-            tab = browser.new_page(color_scheme=scheme, viewport={"width": 390, "height": 844})
-            complaints = []
-            tab.on("console", lambda message: complaints.append(message.text))
-            tab.set_content(f"<!doctype html>{body}{x._repr_html_()}{nn.Linear(40, 20)._repr_html_()}")
-            colours = tab.evaluate("""() => ["above", "below"].map((kind) =>
-                getComputedStyle(document.querySelector(`path.${kind}`)).stroke)""")
-            light, dark = (["rgb(191, 67, 0)", "rgb(11, 84, 166)"], ["rgb(255, 150, 50)", "rgb(90, 175, 255)"])
-            assert colours == (light if expected == "light" else dark), (scheme, body)
-            assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-            tab.locator("summary").last.click()
-            assert not complaints
-            tab.close()
+    for (scheme, body), expected in SCHEMES.items():
+        tab = browser.new_page(color_scheme=scheme, viewport={"width": 390, "height": 844})
+        complaints = []
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.set_content(f"<!doctype html>{body}{x._repr_html_()}{nn.Linear(40, 20)._repr_html_()}")
+        colours = tab.evaluate("""() => ["above", "below"].map((kind) =>
+            getComputedStyle(document.querySelector(`path.${kind}`)).stroke)""")
+        light, dark = (["rgb(191, 67, 0)", "rgb(11, 84, 166)"], ["rgb(255, 150, 50)", "rgb(90, 175, 255)"])
+        assert colours == (light if expected == "light" else dark), (scheme, body)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+        tab.locator("summary").last.click()
+        assert not complaints
+        tab.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(scheme):
+def test_axe_finds_nothing(scheme, browser):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     parts = [Tensor(RANDOM.standard_normal((2, 30, 60))), Tensor([[1.0, np.nan], [-2.0, 0.0]]), nn.Linear(40, 20)]
     head = '<title>Tensors</title><meta name="color-scheme" content="light dark">'
     body = "".join(part._repr_html_() for part in parts)
-    with chromium() as browser:
-        tab = browser.new_page(color_scheme=scheme)
-        tab.set_content(f'<!doctype html><html lang="en">{head}<main><h1>Tensors</h1>{body}</main>')
-        found = axe.run(tab)
+    tab = browser.new_page(color_scheme=scheme)
+    tab.set_content(f'<!doctype html><html lang="en">{head}<main><h1>Tensors</h1>{body}</main>')
+    found = axe.run(tab)
+    tab.close()
     assert found.violations_count == 0, found.generate_report()

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.browser import chromium
 from tests.notebooks.desk import environment, jupyter_notebook, marimo_notebook, serving
 
 SLOW = 60_000  # milliseconds: a kernel starts, and torch is imported for the checks
@@ -21,9 +20,10 @@ def needs(package):
 
 
 @pytest.fixture
-def tab():
-    with chromium() as browser:
-        yield browser.new_page(viewport={"width": 1400, "height": 1800})
+def tab(browser):
+    tab = browser.new_page(viewport={"width": 1400, "height": 1800})
+    yield tab
+    tab.close()
 
 
 @pytest.fixture

@@ -1,26 +1,10 @@
-"""A real browser for the tests of the page: the system's own Chromium; without one they are skipped, and say so."""
-
-import shutil
+"""A recording, its page, and the page in a real browser."""
 
 import pytest
 
 from tests.tracing.browser import Opened
 from tests.tracing.recordings import record
 from tinyllm.tracing.page import to_html
-
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-ipc-flooding-protection"]
-
-
-@pytest.fixture(scope="session")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not path:
-        pytest.skip("no Chromium is installed")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

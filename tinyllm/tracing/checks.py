@@ -32,7 +32,8 @@ class Check:
 def check_steps(trace, with_torch=True):
     """{index of a backward step: {"differences": Check, "torch": Check}}, the second one where torch has it.
 
-    A step that holds NaN or infinities is left out: nothing can be said of it.
+    A step is left out whose op got NaN or infinities, or made them: there are no slopes there. A backward that makes
+    them of finite numbers is wrong.
     """
     with_torch = with_torch and torch_values.installed()
     found, gradients, of_call = {}, {}, {}
@@ -63,14 +64,14 @@ class Rerun:
             self.y, saved = call.op.forward(*self.inputs, **call.options)
             grads = call.op.backward(self.dy, *saved)
         self.grads = grads if isinstance(grads, tuple) else (grads,)
-        self.finite = all(x is None or np.isfinite(x).all() for x in (self.y, *self.grads))
+        self.finite = np.isfinite(self.y).all()
         if not self.finite:
             return
         self.size_of_terms = float(np.abs(self.y * self.dy).max(initial=0))
         self.torch = torch_values.gradients(call.op.__name__, recorded, call.options, dy) if with_torch else None
 
     def checks(self, step):
-        if not (self.finite and np.isfinite(step.share).all()):
+        if not self.finite:
             return {}
         ours, slopes = self.grads[step.wrt], {}
         for index in chosen_entries(ours.shape):
@@ -111,10 +112,12 @@ def compare(ours, theirs, tolerance, floor=0.0):
         return Check(True, 0.0, (), 0.0, 0.0, 0, int(np.size(ours)))
     entries = list(theirs)
     at, others = np.array([ours[index] for index in entries], np.float64), np.array([*theirs.values()], np.float64)
-    difference = np.abs(at - others)
-    worst = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
-    size = max(float(np.abs(at).max()), float(np.abs(others).max()), floor, 1e-30)
-    error = float(difference[worst]) / size
+    with np.errstate(invalid="ignore"):
+        difference = np.where(at == others, 0, np.abs(at - others))
+    difference[np.isnan(difference)] = np.inf
+    worst = int(np.argmax(difference))
+    size = max(float(np.abs(x[np.isfinite(x)]).max(initial=0)) for x in (at, others))
+    error = float(difference[worst]) / max(size, floor, 1e-30)
     index = tuple(int(i) for i in entries[worst])
     return Check(error <= tolerance, error, index, float(at[worst]), float(others[worst]), at.size, int(np.size(ours)))
 
