@@ -109,6 +109,11 @@ class GPT(nn.Module):
     def forward(self, ids, keeps=None):
         """Ids (B, T) to logits (B, T, V). `keeps`: the masks of the embeddings (B, T, C), then for each block of
         its attention weights (B, H, T, T), attention output (B, T, C) and MLP output (B, T, C)."""
+        head = self.wte if self.config.tie_weights else self.lm_head
+        return F.linear(self.hidden(ids, keeps), head.weight)  # (B, T, V)
+
+    def hidden(self, ids, keeps=None):
+        """Ids (B, T) to what the output layer reads, (B, T, C)."""
         T = ids.size(1)
         if T > self.config.block_size:
             raise ValueError(f"{T} tokens are more than block_size={self.config.block_size}")
@@ -121,9 +126,7 @@ class GPT(nn.Module):
         x = dropout(x, keeps[0], self.config.dropout)
         for i, block in enumerate(self.h):
             x = block(x, *keeps[1 + 3 * i : 4 + 3 * i])
-        x = self.ln_f(x)
-        head = self.wte if self.config.tie_weights else self.lm_head
-        return F.linear(x, head.weight)  # (B, T, V)
+        return self.ln_f(x)
 
     def loss(self, ids, targets, keeps=None):
         """Mean cross-entropy over all positions; targets of -100 are left out."""

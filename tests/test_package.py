@@ -44,7 +44,8 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "finetune": f"{BELOW_MODELS} files debug optim tokenizers data models training",
     "checking": f"{ENGINE} ops gradcheck",
     "exercises": f"{ENGINE} ops methods checking tracing",
-    "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models evaluation tracing debug training __init__",
+    "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models evaluation tracing debug training finetune "
+    "__init__",
     "__main__": "cli",
 }
 FORBIDDEN = {"torch"}

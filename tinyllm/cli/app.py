@@ -11,15 +11,19 @@ from cyclopts.config import Dict
 from cyclopts.exceptions import CoercionError, UnknownOptionError, UnusedCliTokensError, ValidationError
 
 from .. import __version__
-from ..training.config import preset_path, read_toml
+from ..finetune.classify_config import ClassifyConfig
+from ..finetune.config import PRESETS as TUNING_PRESETS
+from ..training.config import PRESETS, TrainConfig, preset_path, read_toml
 from .attention import attention
 from .chat import chat
 from .check import check
+from .classify import classify
 from .data import data
 from .doctor import doctor
 from .eval import eval_
 from .exercise import exercise
 from .export import export
+from .finetune import finetune
 from .generate import generate
 from .info import info
 from .step import step
@@ -28,6 +32,10 @@ from .train_embeddings import train_embeddings
 
 NEVER_EMPTY = ("--preset", "--config", "--resume", "--out-dir", "--data", "--run", "--out", "--check", "--near",
                "--analogy", "--plot")
+CONFIGS = {  # command: the class of its flags, and where the files of its presets are
+    "train": (TrainConfig, PRESETS),
+    "finetune classify": (ClassifyConfig, TUNING_PRESETS / "classify"),
+}
 OFTEN_MEANT = {"--lr": "--learning-rate", "--epochs": "--max-iters", "--steps": "--max-iters", "--iters": "--max-iters"}
 USERS_MISTAKES = (CycloptsError, ValueError, ArithmeticError, OSError, ImportError, MemoryError, IndexError)
 
@@ -57,7 +65,7 @@ def _app(defaults):
               group_parameters=whole, config=defaults, suppress_keyboard_interrupt=False)  # fmt: skip
     commands = {"train": train, "generate": generate, "chat": chat, "eval": eval_, "info": info, "attention": attention,
                 "step": step, "check": check, "exercise": exercise, "train-embeddings": train_embeddings, "data": data,
-                "export": export, "doctor": doctor}  # fmt: skip
+                "finetune": finetune, "classify": classify, "export": export, "doctor": doctor}  # fmt: skip
     for name, command in commands.items():
         app.command(command, name=name)
     return app
@@ -65,25 +73,34 @@ def _app(defaults):
 
 def _defaults(arguments):
     """What --preset, --config or --resume say: their file holds defaults, so it is read before the other flags are."""
-    if not arguments or arguments[0] != "train":
+    command = next((name for name in CONFIGS if arguments[: len(name.split())] == name.split()), None)
+    if command is None:
         return ()
+    settings, presets = CONFIGS[command]
     given = {flag: _value(arguments, flag) for flag in ("--preset", "--config", "--resume")}
     given = {flag: value for flag, value in given.items() if value}
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} each set all flags; give one of them")
     for flag, value in given.items():
-        path = {"--preset": preset_path, "--config": Path, "--resume": _config_of_run}[flag](value)
-        return Dict({"train": read_toml(path)}, source=str(path))  # below it: `data` is a command, too
+        if flag == "--preset":
+            path = preset_path(value, presets)
+        else:
+            path = Path(value) if flag == "--config" else _config_of_run(value, command)
+        found = read_toml(path, settings, command)
+        for name in reversed(command.split()):  # below it: `data` is a command, too
+            found = {name: found}
+        return Dict(found, source=str(path))
     return ()
 
 
-def _config_of_run(folder):
+def _config_of_run(folder, command):
+    from ..finetune.base import base_folder
     from ..training.run import CONFIG, has_checkpoint
 
-    if not has_checkpoint(folder):
+    if not (has_checkpoint(folder) or has_checkpoint(base_folder(folder))):
         config = Path(folder, CONFIG)
-        hint = f"start it again: tinyllm train --config {config} --out-dir {folder}" if config.is_file() else (
-            "give the folder of a run, as `tinyllm train` makes it")  # fmt: skip
+        hint = f"start it again: tinyllm {command} --config {config} --out-dir {folder}" if config.is_file() else (
+            f"give the folder of a run, as `tinyllm {command}` makes it")  # fmt: skip
         raise FileNotFoundError(f"{folder} holds no checkpoint (training_state.safetensors) to go on from; {hint}")
     return Path(folder, CONFIG)
 

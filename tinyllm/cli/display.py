@@ -70,7 +70,8 @@ class Lines(Silent):
                 f"learning rate {progress.learning_rate:.2e}   gradient norm {progress.grad_norm:.2f}   "
                 f"{progress.tokens_per_second:,.0f} tokens/s")
         if progress.val_loss is not None:
-            print(f"{line}   validation loss {progress.val_loss:.4f}", flush=True)
+            more = "".join(f"   {name.replace('_', ' ')} {value:.4f}" for name, value in progress.metrics.items())
+            print(f"{line}   validation loss {progress.val_loss:.4f}{more}", flush=True)
         elif progress.step % self.every == 0 or progress.step == 1:
             print(line, flush=True)
 
@@ -115,7 +116,7 @@ class Picture(Silent):
             validation = [(p.step, p.val_loss) for p in self.evaluations]
             series = [("dim", self.losses[:]), ("bold cyan", validation)]
             parts.append(curve(series, self.max_iters, width, height))
-        if self.evaluations and room - height >= 4:
+        if self.evaluations and self.evaluations[-1].sample is not None and room - height >= 4:
             last = self.evaluations[-1]
             parts.append(Panel(Text(visible(last.sample)), title=f"what it wrote after step {last.step:,}",
                                title_align="left", width=width, height=room - height))  # fmt: skip

@@ -59,3 +59,16 @@ def print_table(rows):
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:<{width}}   {value}")
+
+
+def rounded_table(corner, names, rows):
+    """rows: {name: numbers} as lines under the names of their columns; what is no whole number in four places."""
+
+    def shown(value):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+    cells = [[corner, *names], *([name, *map(shown, values)] for name, values in rows.items())]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = ("   ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:]))])
+             for first, *rest in cells)  # fmt: skip
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,5 +1,14 @@
 """After pre-training: a model that can write learns to do something with it. Each method is a Task of the one loop.
 
+    base.py               the model to start from: one that is there, or a small one that learns to write first
+    freeze.py             what does not learn
+    batches.py            epochs of texts of like length
+    labelled.py           texts with labels, balanced and split
+    classifier.py         a GPT with a head that reads the last token, and its losses
+    classify.py           the task of learning it
+    targets.py            labels as numbers, predict.py what the model says
+    metrics.py            accuracy, precision, recall, F1, confusion
+    naive_bayes.py        what it is held against
     conversations.py      instructions and preferences from files, in the common layouts
     chat_template.py      a conversation as text
     examples.py           ids, what is learned of them, batches

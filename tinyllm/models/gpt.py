@@ -103,8 +103,9 @@ class GPT(LanguageModel):
         pretrained.save(self, directory)
 
     @classmethod
-    def from_pretrained(cls, directory, weights=WEIGHTS):
+    def from_pretrained(cls, directory, weights=WEIGHTS, beside=()):
         """The model of a Hugging Face folder, in evaluation mode; weights: another file of it, as best.safetensors.
+        beside: names of arrays there that are no part of a GPT, as those of another head.
 
         The name of a model that `tinyllm data download` has fetched stands for its folder: "gpt2".
         float32 and float64 weights are views of the file: they are read when they are used, and take no memory twice.
@@ -119,6 +120,7 @@ class GPT(LanguageModel):
         except ValueError as error:
             raise ValueError(f"{directory}: config.json: {error}") from error
         arrays = read_weights(directory, weights, tied=config.tie_weights)
+        arrays = {name: array for name, array in arrays.items() if name not in beside}
         try:
             check_size(config, arrays)
             dtypes = {str(array.dtype) for array in arrays.values()}

@@ -29,7 +29,7 @@ def linear_cross_entropy_forward(x, weight, targets, *, ignore_index=-100):
     return loss, (x, weight, log_p, answers, counted, n)
 
 
-def linear_cross_entropy_backward(dy, x, weight, log_p, answers, counted, n):
+def linear_cross_entropy_backward(dy, x, weight, log_p, answers, counted, n, needs=(True, True, True)):
     """dlogits = (softmax(logits) − onehot(target)) · dy / n   dx = dlogits @ weight   dweight = dlogitsᵀ @ x
 
     The row of a word is pulled towards every x that it would have been right for, and pushed away from the others.
@@ -38,8 +38,8 @@ def linear_cross_entropy_backward(dy, x, weight, log_p, answers, counted, n):
     dlogits = xp.exp(log_p)  # (N, V)
     dlogits[xp.arange(len(answers)), answers] -= 1
     dlogits *= xp.where(counted, dy / n, 0)[:, None]
-    dx = dlogits @ weight
-    dweight = dlogits.T @ x
+    dx = dlogits @ weight if needs[0] else None
+    dweight = dlogits.T @ x if needs[1] else None
     return dx, dweight, None
 
 

@@ -27,8 +27,11 @@ def model_config(config, vocab_size):
 
 
 def build_optimizer(config, model):
-    """AdamW that decays matrices and embeddings; biases and norms have nothing to gain from being small."""
-    parameters = list(model.parameters())
+    """AdamW that decays matrices and embeddings; biases and norms have nothing to gain from being small.
+
+    What is frozen is left out.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},

@@ -105,7 +105,8 @@ class Run:
                 save_arrays(self.folder / BEST, self.task.best_arrays(state.model), {"format": "pt"})
             self.task.save_model(state.model, self.folder)
             samples_bytes = (self.folder / SAMPLES).stat().st_size
-            state.save(self.folder / STATE, command=self.task.command, samples_bytes=samples_bytes)
+            task = {"command": self.task.command, "part_of_run": self.task.part_of_run}
+            state.save(self.folder / STATE, **task, samples_bytes=samples_bytes)
             draw_loss(read_metrics(self.folder / METRICS), self.folder / "loss.png")
 
     @contextmanager
@@ -130,7 +131,8 @@ def last_checkpoint(folder):
 
 
 def resume_command(folder):
-    return f"tinyllm {read_facts(Path(folder, STATE))['command']} --resume {quoted(folder)}"
+    facts = read_facts(Path(folder, STATE))
+    return f"tinyllm {facts['command']} --resume {quoted(Path(folder).parent if facts['part_of_run'] else folder)}"
 
 
 def quoted(path):

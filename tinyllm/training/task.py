@@ -7,11 +7,13 @@ class Task:
     """A subclass says what the model is, which batches it sees, what its loss is and how good it has become.
 
     config: with max_iters, eval_interval, workers, seed, backend, dtype, batch_size, gradient_accumulation,
-    grad_clip and the learning rates. command: what comes after `tinyllm` and before --resume.
+    grad_clip and the learning rates. command: what comes after `tinyllm` and before --resume, which takes the folder
+    of the run or, of a task that is part of a longer run, the folder that holds it.
     """
 
     command = "train"
     mean_over_rows = False  # whether the loss is a mean over the rows of a batch: then workers can share them
+    part_of_run = False
 
     def __init__(self, config):
         self.config = config

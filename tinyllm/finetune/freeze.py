@@ -1,0 +1,36 @@
+"""Freezing: what does not learn needs no gradient, and none is computed for it."""
+
+from dataclasses import dataclass
+
+from ..models.sizes import training_memory
+
+
+def freeze(gpt, what):
+    """Freeze "none" of a GPT, "all" of it, or all "but-last-block" and the layer norm behind it."""
+    gpt.requires_grad_(what == "none")
+    if what == "but-last-block":
+        gpt.h[-1].requires_grad_()
+        gpt.ln_f.requires_grad_()
+    return gpt
+
+
+def count(model):
+    """(how many numbers a model has, how many of them learn)"""
+    parameters = list(model.parameters())
+    return sum(p.data.size for p in parameters), sum(p.data.size for p in parameters if p.requires_grad)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    parameters: int
+    learned: int
+    memory: int  # bytes at the peak of a step, nearly
+
+    @classmethod
+    def of(cls, gpt, config, head=0):
+        """Of the fine-tuning of a GPT, frozen as it will be, as a TuneConfig says; head: how many numbers a new head
+        has."""
+        parameters, learned = (n + head for n in count(gpt))
+        itemsize = next(gpt.parameters()).data.itemsize
+        memory = training_memory(gpt.config, config.batch_size, itemsize) - 3 * itemsize * (parameters - learned)
+        return cls(parameters, learned, memory)
