@@ -63,7 +63,7 @@ def test_a_fault_in_one_backward_turns_its_steps_red_and_no_others(name):
     assert chosen and not hunt(name, survivors, 60)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", sorted(OPS))
 def test_every_fault_is_seen(name):
     survivors = hunt(name, hunt(name, mutants_of(name), 6), 60)
