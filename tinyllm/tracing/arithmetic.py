@@ -85,17 +85,13 @@ def chain_rule(walk, stop, index):
 
 def update(walk, stop, index):
     """The sum by which an optimizer moved a number."""
-    step, numbers = stop.step, {**walk.trace.meta.get("optimizer", {}), **stop.step.numbers}
-    before = float(step.before[index])
-    if "velocity" in numbers and "lr" in numbers:
-        rate = ("−lr", -numbers["lr"])
+    step, numbers = stop.step, stop.step.numbers
+    before, rate = float(step.before[index]), ("−lr", -numbers["lr"])
+    if "velocity" in numbers:
         return Equation("before − lr · velocity", [Term((("before", before),)),
                         Term((rate, ("velocity", float(numbers["velocity"][index]))))])  # fmt: skip
-    if not {"m", "v", "lr", "betas", "eps", "weight_decay"} <= numbers.keys():
-        return None
     t, (beta1, beta2) = numbers["step"], numbers["betas"]
     m_hat, v_hat = float(numbers["m"][index]) / (1 - beta1**t), float(numbers["v"][index]) / (1 - beta2**t)
-    rate = ("−lr", -numbers["lr"])
     decay = Term((rate, ("λ", numbers["weight_decay"]), ("before", before)))
     moving = Term((rate, ("m̂", m_hat), ("1/(√v̂ + ε)", 1 / (math.sqrt(v_hat) + numbers["eps"]))))
     return Equation("before − lr · λ · before − lr · m̂/(√v̂ + ε)", [Term((("before", before),)), decay, moving])

@@ -113,7 +113,6 @@ function drawCell() {
 
 function hintOf(index, asked) {
   if (asked) return "Its arithmetic is shown when you have answered.";
-  if (index && step().phase === "update") return "The options of the optimizer were not recorded.";
   if (index)
     return `How ${step().call?.op ?? "this"} makes a cell is not spelled out here: see its formula and its source.`;
   return "There is no cell in it.";

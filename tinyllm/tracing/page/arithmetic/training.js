@@ -20,11 +20,9 @@ function updateOf(step, index) {
   const cell = (name) => ({
     ...constant(place(name, index), at(step.numbers[name].array, index)), card: `n:${name}`, cell: index,
   });
-  if (lr === undefined) return [];
   const rate = constant("lr", lr);
   if (step.numbers.velocity)
     return [equation("", "before − lr · velocity", [term(before), minus(rate, cell("velocity"))])];
-  if (betas === undefined || eps === undefined || weight_decay === undefined) return [];
   const hat = (name, beta) => equation(`${name}̂`, `${name} / (1 − βᵗ), t = ${t}`, [
     term(cell(name), over(constant("(1 − βᵗ)", 1 - beta ** t))),
   ]);
