@@ -23,10 +23,11 @@ def chat(
     best: Switch = False,
     backend: str = "numpy",
 ):
-    """Talk with a trained model: it continues a transcript of lines that begin with User: and Assistant:.
+    """Talk with a model that `tinyllm finetune` taught to answer; with any other, too.
 
-    Ctrl-C ends an answer, Ctrl-D (or the end of the input) the conversation. A model that was not trained on
-    conversations continues it as it continues any text.
+    The conversation is written with the template that the model was tuned with. A model without one continues a
+    transcript of lines that begin with User: and Assistant:, as it continues any text. Ctrl-C ends an answer, Ctrl-D
+    (or the end of the input) the conversation.
 
     Parameters
     ----------
@@ -50,6 +51,7 @@ def chat(
     import sys
 
     from ..backend import require
+    from ..finetune.chat_template import template_of
     from ..generation import Rules, TextStream, stream
     from ..generation.generate import end_ids
     from ..training.run import load_run
@@ -59,21 +61,22 @@ def chat(
     require(backend)
     model, tokenizer = load_run(run, best)
     model.to(backend)
-    tokenizer.encode(f"{USER} \n{ASSISTANT}")  # what the model must know to talk at all
+    template = template_of(run)
+    tokenizer.encode(template.begin + template.user.format(content="", input="") + template.assistant)  # it must know
     cache = model.new_cache(1, model.block_size)
     room = max(model.block_size - max_new_tokens, (model.block_size + 1) // 2)  # for what was said so far
-    transcript = ""
+    transcript, label = template.begin, ASSISTANT + " " * (not template.answer.startswith(" "))
     for number, message in enumerate(messages()):
         try:
             tokenizer.encode(message)
         except ValueError as error:
             print(f"tinyllm: {error}", file=sys.stderr)
             continue
-        asked = f"{transcript}{USER} {message}\n{ASSISTANT}"
+        asked = transcript + template.user.format(content=message, input="") + template.assistant
         ids = tokenizer.encode(asked)[-room:]
-        answer = TextStream(tokenizer, [f"\n{USER}"], end_ids(end_of_text(model)))
+        answer = TextStream(tokenizer, [template.stop], end_ids(end_of_text(model)))
         steps = stream(model, ids, max_new_tokens, rules, seed=seed + number, cache=cache)
-        show(ASSISTANT)
+        show(label)
         try:
             for step in steps:
                 show(answer.add(int(step.ids[0])))
@@ -82,7 +85,7 @@ def chat(
         except KeyboardInterrupt:
             pass
         show(answer.rest() + "\n")
-        transcript = f"{asked}{answer.text}\n"
+        transcript = asked + answer.text + template.end
 
 
 def messages():

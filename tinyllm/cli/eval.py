@@ -15,6 +15,9 @@ def eval_(
     data: Annotated[tuple[str, ...], Parameter(consume_multiple=1, negative_iterable="")] = (),
     stride: int | None = None,
     task: str | None = None,
+    template: str | None = None,
+    shots: int = 3,
+    max_new_tokens: int = 64,
     limit: int | None = None,
     best: Switch = False,
     backend: str = "numpy",
@@ -34,6 +37,12 @@ def eval_(
         look back on.
     task
         hellaswag or lambada: questions, one JSON object a line, as those are published.
+    template
+        few-shot, chain-of-thought, or a text file with slots; --data is a JSON or JSONL file with a text for each slot.
+    shots
+        With --template, how many rows are shown as examples: the first ones. The others are asked.
+    max_new_tokens
+        With --template, the longest answer, in tokens.
     limit
         How many questions to ask; by default all.
     best
@@ -50,8 +59,11 @@ def eval_(
     from ..training.run import load_run
     from .summary import print_table
 
-    if task is None and limit is not None:
-        raise ValueError("--limit is for a --task; a text is measured whole")
+    if task is None and template is None and limit is not None:
+        raise ValueError("--limit is for a --task or a --template; a text is measured whole")
+    if template is not None and (task is not None or stride is not None or len(data) != 1 or shots < 0):
+        raise ValueError("--template asks the questions of one file: give it with --data, leave --task and --stride "
+                         "out, and let --shots be 0 or more")
     if task is not None and task not in TASKS:
         raise ValueError(f"there is no task {task!r}; choose one of {', '.join(TASKS)}")
     if task is not None and (stride is not None or not data):
@@ -61,7 +73,9 @@ def eval_(
     require(backend)
     model, tokenizer = load_run(run, best)
     model.to(backend)
-    if task:
+    if template:
+        result, rows = _prompt(model, tokenizer, template, data[0], shots, max_new_tokens, limit, quiet=json)
+    elif task:
         result, rows = _ask(model, tokenizer, task, data, limit, quiet=json)
     else:
         result, rows = _read(model, tokenizer, run, data, stride, quiet=json)
@@ -139,6 +153,32 @@ def _ask(model, tokenizer, task, paths, limit, quiet):
             rows[name] = f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
     return {"task": task, "questions": len(questions), **found, "data": list(paths), "protocol": protocol}, {
         **rows, "protocol": protocol}  # fmt: skip
+
+
+def _prompt(model, tokenizer, name, path, shots, max_new_tokens, limit, quiet):
+    """What is found with questions that are put through a template, for JSON and for people."""
+    from ..data.rows import read_rows
+    from ..evaluation import answers_right
+    from ..generation.prompt_template import prompt_template
+
+    template, rows, right = prompt_template(name), read_rows(path), []
+    if len(rows) <= shots:
+        raise ValueError(f"{path} has {len(rows)} rows; --shots {shots} shows them all, and leaves none to ask")
+    shown, asked = [row for row, _ in rows[:shots]], rows[shots:][:limit]
+    with _Counter("questions", quiet) as counter:
+        for row, place in asked:
+            try:
+                found, prompt, said = answers_right(model, tokenizer, template, row, shown, max_new_tokens)
+            except ValueError as error:
+                raise ValueError(f"{place}: {error}") from error
+            right.append(found)
+            counter(len(right), len(asked))
+    accuracy = sum(right) / len(right)
+    protocol = f"{shots} examples before each question; the likeliest tokens, compared with the text of the last slot"
+    result = {"template": name, "questions": len(right), "shots": shots, "accuracy": accuracy, "data": [path],
+              "protocol": protocol}  # fmt: skip
+    return result, {"template": name, "questions": f"{len(right):,}", "accuracy": f"{accuracy:.4f}",
+                    "the last": f"{prompt.rpartition(chr(10) * 2)[2]}{said}", "protocol": protocol}  # fmt: skip
 
 
 class _Counter:

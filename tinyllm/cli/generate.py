@@ -14,6 +14,9 @@ def generate(
     /,
     *,
     prompt: str | None = None,
+    template: str | None = None,
+    slot: Annotated[tuple[str, ...], Parameter(consume_multiple=1, negative_iterable="")] = (),
+    shots: Path | None = None,
     max_new_tokens: int = 500,
     temperature: float = SAMPLING["temperature"],
     top_k: int = SAMPLING["top_k"],
@@ -36,6 +39,13 @@ def generate(
         Folder of a run, as `tinyllm train` leaves it.
     prompt
         Text to continue; by default an empty line, or the first character the model knows.
+    template
+        In place of --prompt: few-shot, chain-of-thought, or a text file with slots. It ends where a next example would
+        begin.
+    slot
+        What takes the place of a slot of the template, as question='Who is there?'; may be given several times.
+    shots
+        JSON or JSONL file of examples to show first: objects with a text for each slot.
     max_new_tokens
         How many tokens to add.
     temperature
@@ -78,6 +88,8 @@ def generate(
     require(backend)
     model, tokenizer = load_run(run, best)
     model.to(backend)
+    if template or slot or shots:
+        prompt, stop = _prompt(template, prompt, slot, shots, stop)
     prompt = default_prompt(tokenizer) if prompt is None else prompt
     ids = tokenizer.encode(prompt)
     if num_beams > 1:
@@ -86,3 +98,19 @@ def generate(
         show(whole_text(tokenizer, found) + "\n")
         return
     write(model, tokenizer, prompt, ids, max_new_tokens, rules, seed, num_samples, stop, explain)
+
+
+def _prompt(template, prompt, slot, shots, stop):
+    """The prompt that a template makes, and the texts to stop before."""
+    from ..data.rows import read_rows
+    from ..generation.prompt_template import prompt_template
+
+    if template is None or prompt is not None:
+        raise ValueError("--slot and --shots fill a --template, which takes the place of --prompt; give --template alone")
+    made = prompt_template(template)
+    filled = dict(text.partition("=")[::2] for text in slot)
+    if strangers := set(filled) - set(made.slots):
+        raise ValueError(f"--slot {min(strangers)}: template {template} asks with {', '.join(made.slots)}; write "
+                         "--slot NAME=TEXT")
+    rows = read_rows(shots) if shots else []
+    return made.prompt(filled, [row for row, _ in rows]), (*stop, made.stop) if made.stop else stop

@@ -2,6 +2,8 @@
 
 from .likelihood import log_probs
 from .perplexity import TextScore, score_text, sliding_windows
+from .prompted import answers_right
 from .tasks import TASKS, read_questions, score_choices
 
-__all__ = ["TASKS", "TextScore", "log_probs", "read_questions", "score_choices", "score_text", "sliding_windows"]
+__all__ = ["TASKS", "TextScore", "answers_right", "log_probs", "read_questions", "score_choices", "score_text",
+           "sliding_windows"]  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..files import read_json, replace_text
-from .slots import check_slots
+from ..generation.slots import check_slots
 
 FILE = "chat_template.json"  # in the folder of a model that was tuned with one
 
@@ -98,6 +98,12 @@ def template_named(name):
         raise ValueError(f"there is no template {name!r}; choose {', '.join(TEMPLATES)}, or give a JSON file with "
                          f"{', '.join(field.name for field in fields(ChatTemplate))}")
     return read_template(name)
+
+
+def template_of(folder):
+    """The ChatTemplate that the model of a run was tuned with; of any other model, "chat"."""
+    path = Path(folder, FILE)
+    return read_template(path) if path.is_file() else TEMPLATES["chat"]
 
 
 def read_template(path):

@@ -9,11 +9,9 @@ Of two answers to a prompt, {"prompt": â€¦ or instruction and input, "chosen": â
 also be lists of messages that begin alike; "margin" says by how much, "tie": true that neither is better.
 """
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from ..data import read_text
+from ..data.rows import kind, read_rows
 
 ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant",
          "model": "assistant"}  # fmt: skip
@@ -48,44 +46,18 @@ class Pair:
 
 def read_conversations(path):
     """The Conversations of a file, in order; each ends with an answer."""
-    return [Conversation(_messages(row, place), place) for row, place in _rows(path)]
+    return [Conversation(_messages(row, place), place) for row, place in read_rows(path)]
 
 
 def read_pairs(path, equal_is_tie=False):
     """The Pairs of a file, in order; equal_is_tie: where both answers are the same, neither is better."""
-    pairs = [_pair(row, place) for row, place in _rows(path)]
+    pairs = [_pair(row, place) for row, place in read_rows(path)]
     equal = [pair.place for pair in pairs if pair.chosen == pair.rejected and not pair.tie]
     if equal and not equal_is_tie:
         more = f", as in {len(equal) - 1} more rows, the last {equal[-1].rpartition(', ')[2]}" if equal[1:] else ""
         raise ValueError(f"{equal[0]}: chosen and rejected are equal{more}; take such pairs out, or count them as ties "
                          "with --equal-is-tie")
     return [replace(pair, tie=True) if pair.chosen == pair.rejected else pair for pair in pairs]
-
-
-def _rows(path):
-    """(row, place) for every object of a JSON list, or of the lines of a .jsonl."""
-    text = read_text(path).removeprefix("\ufeff")
-    if Path(path).suffix == ".jsonl":
-        found = [(_parsed(line, f"{path}, line {n}"), f"{path}, line {n}")
-                 for n, line in enumerate(text.split("\n"), 1) if line.strip()]  # fmt: skip
-    else:
-        rows = _parsed(text, str(path))
-        if not isinstance(rows, list):
-            raise ValueError(f"{path} must be a list of objects, not {_kind(rows)}; one object a line is a .jsonl file")
-        found = [(row, f"{path}, row {n}") for n, row in enumerate(rows, 1)]
-    if not found:
-        raise ValueError(f"{path} holds no rows")
-    for row, place in found:
-        if not isinstance(row, dict):
-            raise ValueError(f"{place} must be an object, not {_kind(row)}")
-    return found
-
-
-def _parsed(text, place):
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is not JSON: {error}") from error
 
 
 def _messages(row, place):
@@ -107,7 +79,7 @@ def _prompt(row, place):
         return (Message("user", _text(row, "prompt", place)),)
     given = row.get("input") or ""
     if not isinstance(given, str):
-        raise ValueError(f"{place}: input must be a text, not {_kind(given)}")
+        raise ValueError(f"{place}: input must be a text, not {kind(given)}")
     system = (Message("system", _text(row, "system", place)),) if row.get("system") else ()
     return (*system, Message("user", _text(row, "instruction", place), given))
 
@@ -151,11 +123,7 @@ def _pair(row, place):
 def _text(row, name, place):
     value = row.get(name)
     if not isinstance(value, str):
-        raise ValueError(f"{place}: {name} must be a text, not {_kind(value)}")
+        raise ValueError(f"{place}: {name} must be a text, not {kind(value)}")
     if not value.strip():
         raise ValueError(f"{place}: {name} is empty; take the row out, or give it one")
     return value
-
-
-def _kind(value):
-    return "missing" if value is None else f"a {type(value).__name__}"

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data import Dataset
-
-IGNORED = -100  # a target that counts for nothing, as in torch's cross_entropy
+from ..data.windows import IGNORED
 
 
 @dataclass(frozen=True)
@@ -76,14 +74,10 @@ def collate(examples):
     return ids, targets, lengths
 
 
-class Examples(Dataset):
-    """Examples, for a DataLoader."""
+def share_of(count, n):
+    """What the mean loss of `count` targets in some rows of a batch is to be multiplied with, for the mean of all such
+    parts to be the mean over all targets: rows with more targets count more.
 
-    def __init__(self, examples):
-        self.examples = list(examples)
-
-    def __getitem__(self, index):
-        return self.examples[index]
-
-    def __len__(self):
-        return len(self.examples)
+    n (B,): how many targets a row of the whole batch has in the mean
+    """
+    return float(count) / float(n.sum())

@@ -6,7 +6,7 @@ parameters, both moments of AdamW and the step are enough to go on to the bit.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from safetensors import safe_open
@@ -18,7 +18,7 @@ from ..models.pretrained import save_arrays
 from ..models.tensor_file import read_tensors
 from ..optim import AdamW
 
-FACTS = ("step", "best_val_loss", "best_step", "text_sha256", "base_sha256")  # of a TrainState, what is no array
+FACTS = ("step", "best_val_loss", "best_step", "text_sha256", "base_sha256", "memory")  # what is no array
 
 
 class Diverged(ArithmeticError):
@@ -35,10 +35,16 @@ class TrainState:
     best_val_loss: float | None = None
     best_step: int | None = None
     base_sha256: str | None = None  # of the weights that a fine-tuning starts from, and keeps where they are frozen
+    memory: dict = field(default_factory=dict)  # {name: number} that a task carries from step to step
 
     def learned(self):
         """(name, parameter) for those that the optimizer moves: what is frozen never changes, and is not kept twice."""
         return [(name, p) for name, p in self.model.named_parameters() if p in self.optimizer.state]
+
+    @property
+    def updates(self):
+        """How often the optimizer has moved the parameters: once a step, but for a task that does so more often."""
+        return max(moments["step"] for moments in self.optimizer.state.values())
 
     def arrays(self):
         """{"parameter.NAME", "m.NAME", "v.NAME": array}"""
@@ -66,7 +72,8 @@ class TrainState:
         That header is also written to a .json file beside it, to read; the safetensors file is the one that counts.
         """
         arrays = self.arrays()
-        facts = {name: getattr(self, name) for name in FACTS} | {"model": self.sizes(), **more}
+        facts = {name: getattr(self, name) for name in FACTS}
+        facts |= {"updates": self.updates, "model": self.sizes(), **more}
         facts["arrays_sha256"] = digest(arrays)
         facts["facts_sha256"] = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         replace_text(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
@@ -98,7 +105,7 @@ class TrainState:
             place, dtype = backend_of(parameter.data), parameter.dtype
             taken = {kind: to(arrays[f"{kind}.{name}"].astype(dtype), place) for kind in ("parameter", "m", "v")}
             parameter.data = taken["parameter"]
-            self.optimizer.state[parameter].update(step=facts["step"], m=taken["m"], v=taken["v"])
+            self.optimizer.state[parameter].update(step=facts["updates"], m=taken["m"], v=taken["v"])
         for name in FACTS:
             setattr(self, name, facts[name])
         return facts

@@ -22,6 +22,16 @@ def train_step(state, config, batch, loss_of=model_loss, team=None):
     Nothing waits for a GPU: there the loss and the length of the gradient are arrays still (see readout.py).
     """
     start = time.perf_counter()
+    loss, metrics, grad_norm = update(state, config, batch, loss_of, team)
+    state.step += 1
+    tokens = batch[0].data.size
+    rate = tokens / (time.perf_counter() - start)
+    lr = state.optimizer.param_groups[0]["lr"]
+    return Progress(state.step, loss, lr, grad_norm, rate, metrics=metrics, tokens=tokens)
+
+
+def update(state, config, batch, loss_of, team=None):
+    """Move the parameters once: the batch's loss, its metrics, and the length of the gradient before clipping."""
     model, optimizer = state.model, state.optimizer
 
     def loss_and_norm():
@@ -40,10 +50,7 @@ def train_step(state, config, batch, loss_of=model_loss, team=None):
         group["lr"] = lr
     (team or optimizer).step()
     optimizer.zero_grad()
-    state.step += 1
-    tokens = batch[0].data.size
-    rate = tokens / (time.perf_counter() - start)
-    return Progress(state.step, loss, lr, grad_norm, rate, metrics=metrics, tokens=tokens)
+    return loss, metrics, grad_norm
 
 
 def add_gradients(state, config, batch, loss_of=model_loss):

@@ -1,0 +1,55 @@
+"""What every method is told about its run, beside the configuration of the method."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..switch import Switch
+
+
+@dataclass(frozen=True)
+class Flags:
+    preset: str | None = None
+    "Named set of flags."
+    config: Path | None = None
+    "TOML file of flags, in the form of a preset or of a run's config.toml."
+    resume: Path | None = None
+    "Folder of a run to go on with, to the bit."
+    out_dir: Path | None = None
+    "Folder of the run; by default runs/ and the name of the method."
+    dry_run: Switch = False
+    "Print the configuration, parameters and memory, and train nothing."
+    quiet: Switch = False
+    "Print nothing."
+    json: Switch = False
+    "Print the objects of metrics.jsonl, one a line, and nothing else."
+
+
+def carry_out_task(method, make, settings, flags, facts_of, copies=1):
+    """Do what the flags say with the Task that make() gives: None after --dry-run, else (task, state, folder).
+
+    facts_of(task): {name: value} to tell before. copies: how many models of this size are in memory.
+    """
+    from ...backend import require
+    from ...training.run import refuse_if_taken
+    from ..text import scaled
+    from .running import carry_out, check_flags, print_sizes
+
+    check_flags(flags.resume, flags.out_dir, flags.dry_run, flags.quiet, flags.json)
+    require(settings.backend)
+    folder = flags.resume or flags.out_dir or Path("runs", method)
+    if not (flags.resume or flags.dry_run):
+        refuse_if_taken(folder)
+    task = make()
+    facts = facts_of(task)
+    if flags.dry_run:
+        from ...models.sizes import parameter_count, training_memory
+
+        config = task.model.config
+        memory = training_memory(config, settings.batch_size, 8 if settings.dtype == "float64" else 4)
+        memory += (copies - 1) * parameter_count(config) * (8 if settings.dtype == "float64" else 4)
+        facts |= {"memory": f"about {scaled(memory, 'B')} at the most, with rows of {config.block_size} tokens"}
+        print_sizes(settings, facts)
+        return None
+    line = " · ".join(f"{value} {name}" for name, value in facts.items()) + f" · to {folder}"
+    state, _ = carry_out(task, folder, quiet=flags.quiet, json=flags.json, facts=line)
+    return task, state, folder

@@ -1,0 +1,39 @@
+"""Everything that decides `tinyllm finetune instruct`. Loads no numpy."""
+
+from dataclasses import dataclass
+
+from .config import TuneConfig
+
+
+@dataclass(frozen=True)
+class InstructConfig(TuneConfig):
+    data: str | None = None
+    "JSON or JSONL file: instruction/output, messages, conversations, prompt/completion; by default tasks on words."
+    template: str = "chat"
+    "How a conversation is written: alpaca, chat, chatml, or a JSON file of your own."
+    learn_all: bool = False
+    "Learn also what was said to the model, and not only its answers."
+    packing: bool = False
+    "Compute a batch as one long row without padding: the same loss, quicker where lengths differ."
+    batch_size: int = 32
+    "Conversations that are computed together."
+    max_iters: int = 500
+    "Training steps."
+    learning_rate: float = 2e-3
+    "Highest learning rate, reached after the warm-up."
+    val_fraction: float = 0.1
+    "Part of the data that is held out."
+    n_layer: int = 2
+    "Transformer blocks of the small model that is made where --model names none; so do the next three."
+    n_head: int = 4
+    "Attention heads in each block."
+    n_embd: int = 96
+    "Channels: the length of the vector of each position."
+    block_size: int = 256
+    "Longest conversation, in tokens; what goes beyond it is cut."
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("n_layer", "n_head", "n_embd", "block_size"):
+            self._require(name, getattr(self, name) >= 1, "1 or more")
+        self._require("val_fraction", 0 < self.val_fraction < 1, "between 0 and 1")
