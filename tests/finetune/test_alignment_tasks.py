@@ -64,7 +64,8 @@ def policy(tuned, judge=in_order, **options):
     config = PPOConfig(model=str(tuned), **{**SMALL, "rollout": 8, "max_new_tokens": 8, "kl_target": 0.5, **options})
     base, template = load_base(config.model, config), template_of(tuned)
     prompts, _ = make_prompts(words_to_sort(20), template, base[1], base[0].block_size, config.max_new_tokens)
-    return PolicyTask(config, base, prompts[4:], prompts[:4], FunctionReward(judge, "judge", base[1], template), template)
+    scores = FunctionReward(judge, "judge", base[1], template)
+    return PolicyTask(config, base, prompts[4:], prompts[:4], scores, template)
 
 
 MAKERS = [instruct, dpo, reward, policy, partial(policy, algorithm="grpo", group_size=4),

@@ -13,6 +13,9 @@ from cyclopts.exceptions import CoercionError, UnknownOptionError, UnusedCliToke
 from .. import __version__
 from ..finetune.classify_config import ClassifyConfig
 from ..finetune.config import PRESETS as TUNING_PRESETS
+from ..finetune.instruct_config import InstructConfig
+from ..finetune.ppo_config import PPOConfig
+from ..finetune.preference_config import DPOConfig, RewardConfig
 from ..training.config import PRESETS, TrainConfig, preset_path, read_toml
 from .attention import attention
 from .chat import chat
@@ -35,6 +38,10 @@ NEVER_EMPTY = ("--preset", "--config", "--resume", "--out-dir", "--data", "--run
 CONFIGS = {  # command: the class of its flags, and where the files of its presets are
     "train": (TrainConfig, PRESETS),
     "finetune classify": (ClassifyConfig, TUNING_PRESETS / "classify"),
+    "finetune instruct": (InstructConfig, TUNING_PRESETS / "instruct"),
+    "finetune reward": (RewardConfig, TUNING_PRESETS / "reward"),
+    "finetune dpo": (DPOConfig, TUNING_PRESETS / "dpo"),
+    "finetune ppo": (PPOConfig, TUNING_PRESETS / "ppo"),
 }
 OFTEN_MEANT = {"--lr": "--learning-rate", "--epochs": "--max-iters", "--steps": "--max-iters", "--iters": "--max-iters"}
 USERS_MISTAKES = (CycloptsError, ValueError, ArithmeticError, OSError, ImportError, MemoryError, IndexError)

@@ -106,7 +106,7 @@ def _prompt(template, prompt, slot, shots, stop):
     from ..generation.prompt_template import prompt_template
 
     if template is None or prompt is not None:
-        raise ValueError("--slot and --shots fill a --template, which takes the place of --prompt; give --template alone")
+        raise ValueError("--slot and --shots fill a --template, which takes the place of --prompt; give --template")
     made = prompt_template(template)
     filled = dict(text.partition("=")[::2] for text in slot)
     if strangers := set(filled) - set(made.slots):

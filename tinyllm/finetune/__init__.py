@@ -13,8 +13,12 @@
     chat_template.py      a conversation as text
     examples.py           ids, what is learned of them, batches
     packing.py            batches without padding
+    instruct.py           the task of learning answers
     log_probs.py          how likely a model finds an answer
-    preference_losses.py  two answers, one better: a reward model, DPO
-    policy_losses.py      answers that the model tried itself: REINFORCE, PPO, GRPO
-    advantages.py         how much better than expected
+    preferences.py        pairs of answers in batches, preference_losses.py which of the two is better
+    reward.py, dpo.py     the two tasks that learn from them
+    rollout.py            answers that a model gives, rewards.py what they are worth
+    advantages.py         how much better than expected, policy_losses.py what is learned of it
+    policy.py, ppo.py     the task: PPO, REINFORCE, GRPO
+    words.py              questions, pairs and prompts to try all this on
 """

@@ -19,7 +19,7 @@ def draw_policy(metrics, kl_limit, path):
     names = [name for name in dict.fromkeys(name for m in metrics for name in m) if name not in LEFT_OUT]
     columns = 4
     rows = math.ceil((len(names) + 1) / columns)
-    figure = Figure(figsize=(3.2 * columns, 2.4 * rows), layout="constrained")
+    figure = Figure(figsize=(3.2 * columns, 2.4 * rows))
     places = iter(figure.subplots(rows, columns, squeeze=False).reshape(-1))
     for name in names:
         axes, there = next(places), [m for m in metrics if name in m]
@@ -32,4 +32,5 @@ def draw_policy(metrics, kl_limit, path):
     axes.set(title="reward over KL (nats an answer)")
     for axes in places:
         axes.axis("off")
+    figure.subplots_adjust(0.05, 0.04, 0.98, 0.96, hspace=0.4, wspace=0.25)  # "constrained" takes seconds
     replace_file(path, lambda aside: figure.savefig(aside, dpi=100, format="png", metadata={"Software": None}))

@@ -60,8 +60,8 @@ class PromptTemplate:
             return None
         whole, asked = (self._filled(text, row, "a row") for text in (self.example, self.ask))
         if not whole.startswith(asked) or whole == asked:
-            raise ValueError(f"template {self.name}: the example does not go on from what is asked, so nothing says what "
-                             "a right answer is; let it begin as the asking does")
+            raise ValueError(f"template {self.name}: the example does not go on from what is asked, so nothing says "
+                             "what a right answer is; let it begin as the asking does")
         return whole[len(asked) :]
 
     def final(self, text):
@@ -89,8 +89,8 @@ def prompt_template(name):
     if name in PROMPT_TEMPLATES:
         return PromptTemplate.of(PROMPT_TEMPLATES[name], name)
     if not Path(name).is_file():
-        raise ValueError(f"there is no template {name!r}; choose {', '.join(PROMPT_TEMPLATES)}, or give a text file with "
-                         "slots, as {question}")
+        raise ValueError(f"there is no template {name!r}; choose {', '.join(PROMPT_TEMPLATES)}, or give a text file "
+                         "with slots, as {question}")
     try:
         return PromptTemplate.of(Path(name).read_text(encoding="utf-8"), name)
     except UnicodeDecodeError as error:

@@ -3,7 +3,10 @@
 from cyclopts import App
 
 from .classify import classify
+from .instruct import instruct
+from .ppo import ppo
+from .preferences import dpo, reward
 
 finetune = App(name="finetune", help="Teach a model something after its pre-training.")
-for command in (classify,):
+for command in (classify, instruct, reward, dpo, ppo):
     finetune.command(command)
