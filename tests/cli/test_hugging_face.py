@@ -136,3 +136,16 @@ def test_the_small_real_model_has_the_ids_of_transformers():
     tokenizer, theirs = load_run(folder)[1], AutoTokenizer.from_pretrained(folder)
     for text in ("Hello world", " It's 3 o'clock;\n\n  naïve", TEXT):
         assert tokenizer.encode(text).tolist() == theirs(text).input_ids
+
+
+def test_a_folder_without_a_tokenizer_is_shown_and_written_but_reads_no_text(folder):
+    (folder / "tokenizer.json").unlink()
+    assert "none in this folder" in tinyllm("info", folder)[1]
+    assert tinyllm("export", folder, "out") == (0, "out\n", "") and not Path("out/tokenizer.json").exists()
+    assert tinyllm("export", folder, "out.npz")[0] == 0
+    code, _, said = tinyllm("generate", folder)
+    assert code == 2 and "tokenizer.json: no such file" in said
+
+
+def test_a_step_of_a_folder_of_hugging_faces(folder):
+    assert tinyllm("step", "the cat", "--run", folder, "--html", "step.html") == (0, "the page is step.html\n", "")

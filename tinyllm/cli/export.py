@@ -34,7 +34,7 @@ def export(
 
     if out.exists():
         raise FileExistsError(f"{out} is there already; name another place")
-    model, tokenizer = load_run(run, best)
+    model, tokenizer = load_run(run, best, without_tokenizer=True)
     if out.suffix == ".npz":
         save_npz(out, model.state_dict())
     elif out.suffix == ".safetensors":
@@ -43,5 +43,6 @@ def export(
         raise ValueError(f"{out}: weights are written as .npz or .safetensors; for a folder, give a name without a dot")
     else:
         model.save_pretrained(out)
-        tokenizer.save(out)
+        if tokenizer:
+            tokenizer.save(out)
     print(out)

@@ -74,7 +74,7 @@ def print_model(run):
     from .summary import print_table
     from .text import scaled
 
-    model, tokenizer = load_run(run)
+    model, tokenizer = load_run(run, without_tokenizer=True)
     config = read_config(run) if Path(run, CONFIG).is_file() else None
     itemsize = next(model.parameters()).data.itemsize
     print(f"{model}\n")
@@ -82,7 +82,7 @@ def print_model(run):
         "parameters": f"{parameter_count(model.config):,}",
         "weights": scaled(parameter_count(model.config) * itemsize, "B"),
         "arithmetic": f"{scaled(flops_per_token(model.config), 'FLOP')} a token in training, a third of it to generate",
-        "tokenizer": f"{tokenizer.vocab_size:,} {_tokens(tokenizer)}",
+        "tokenizer": f"{tokenizer.vocab_size:,} {_tokens(tokenizer)}" if tokenizer else "none in this folder",
     }  # fmt: skip
     if config:
         memory = scaled(training_memory(model.config, config.batch_size, itemsize), "B")

@@ -54,7 +54,7 @@ def step(
     from ..models import GPT, GPTConfig
     from ..tokenizers import CharTokenizer
     from ..training.config import TrainConfig
-    from ..training.run import load_run, read_config
+    from ..training.run import CONFIG, load_run, read_config
     from ..training.trace import trace_step
     from .page import run_tui, write_page
 
@@ -69,7 +69,7 @@ def step(
     if run:
         model, tokenizer = load_run(run)
         model.train()
-        settings = read_config(run)
+        settings = read_config(run) if Path(run, CONFIG).is_file() else TrainConfig()  # Hugging Face's have none
     else:
         tokenizer = CharTokenizer.train(text)
         config = GPTConfig(vocab_size=tokenizer.vocab_size, block_size=len(text) - 1, **SIZES | given)

@@ -8,8 +8,9 @@
 
 from .bpe import BPETokenizer
 from .char import CharTokenizer
+from .hugging_face import has_tokenizer
 from .load import load, named
 from .pretokenize import PATTERNS
 from .tiktoken_tokenizer import TiktokenTokenizer
 
-__all__ = ["PATTERNS", "BPETokenizer", "CharTokenizer", "TiktokenTokenizer", "load", "named"]
+__all__ = ["PATTERNS", "BPETokenizer", "CharTokenizer", "TiktokenTokenizer", "has_tokenizer", "load", "named"]

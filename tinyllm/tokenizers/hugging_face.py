@@ -53,6 +53,12 @@ def to_json(vocab, merges, pattern, special_tokens):
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
+def has_tokenizer(directory):
+    """Whether a directory has a tokenizer's files."""
+    kinds = (("tokenizer.json",), *FOLDERS)
+    return any(all(Path(directory, name).is_file() for name in names) for names in kinds)
+
+
 def read(directory):
     """vocab, merges, pattern, special_tokens, as BPETokenizer takes them, of a directory with files of either kind."""
     directory = Path(directory)

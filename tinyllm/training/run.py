@@ -27,6 +27,7 @@ from ..data.hub import local_model
 from ..files import replace_file, replace_text, sync
 from ..models import GPT
 from ..models.pretrained import WEIGHTS, save_arrays
+from ..tokenizers import has_tokenizer
 from ..tokenizers import load as load_tokenizer
 from .config import TrainConfig, read_toml
 from .environment import environment
@@ -165,10 +166,10 @@ def check_text(folder, text_sha256):
                          f"sha256 is {text_sha256[:12]}… now); give the one it learned with --data")
 
 
-def load_run(folder, best=False):
+def load_run(folder, best=False, without_tokenizer=False):
     """The model and the tokenizer of a run, of a Hugging Face folder, or of a model that was downloaded, by its name.
 
-    best: as the model was when its validation loss was lowest.
+    best: as the model was when its validation loss was lowest. without_tokenizer: None will do where there is none.
     """
     folder, weights = local_model(folder), BEST if best else WEIGHTS
     if best and (folder / WEIGHTS).is_file() and not (folder / BEST).is_file():
@@ -176,7 +177,10 @@ def load_run(folder, best=False):
     if not (folder / weights).is_file() and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {weights}; "
                                 "`tinyllm train` makes one")
-    model, tokenizer = GPT.from_pretrained(folder, weights), load_tokenizer(folder)
+    model = GPT.from_pretrained(folder, weights)
+    if without_tokenizer and not has_tokenizer(folder):
+        return model, None
+    tokenizer = load_tokenizer(folder)
     there, known = model.config.vocab_size, tokenizer.vocab_size
     if known > there or known < there and (folder / CONFIG).is_file():  # others fill up to a size that computes faster
         raise ValueError(f"{folder}: the tokenizer has {known:,} tokens, the model {there:,}; they do not fit")
