@@ -20,6 +20,7 @@ from tinyllm.finetune.config import PRESETS
 from tinyllm.finetune.freeze import freeze
 from tinyllm.finetune.labelled import Example, Split
 from tinyllm.finetune.predict import load_classifier, predict
+from tinyllm.models.tensor_file import read_tensors
 from tinyllm.observe import Observer, observe
 from tinyllm.tokenizers import BPETokenizer
 from tinyllm.training.config import preset_path, read_toml
@@ -188,6 +189,24 @@ def test_the_data_of_python_itself_and_a_dry_run(home):
     assert result.returncode == 0, result.stderr
     assert "# classes      code, prose" in result.stdout and "# parameters" in result.stdout
     assert "of them learn" in result.stdout and "# memory" in result.stdout
+
+
+def test_with_lora_only_adapters_and_the_head_are_kept(home):
+    arguments = ["--data=words.tsv", "--out-dir=lora", "--lora-rank=2", *SMALL]
+    dry = tinyllm("finetune", "classify", "--dry-run", *arguments, cwd=home)
+    learned = 2 * (8 + 24) + 2 * (8 + 8) + 2 * (8 + 32) + 2 * (32 + 8) + 2 * 8
+    assert f"{learned:,} of them learn" in dry.stdout, dry.stderr
+    result = tinyllm("finetune", "classify", *arguments, cwd=home)
+    assert result.returncode == 0 and result.stderr == "", result.stderr
+    kept = {path.name for path in (home / "lora").iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json"} <= kept and "model.safetensors" not in kept
+    arrays = read_tensors(home / "lora/adapter_model.safetensors")
+    assert sum(array.size for array in arrays.values()) == learned
+    for best in ([], ["--best"]):
+        said = tinyllm("classify", "lora", "the goat is old today", *best, cwd=home)
+        assert said.returncode == 0 and "animal" in said.stdout, said.stderr
+    wide = tinyllm("finetune", "classify", "--data=words.tsv", "--out-dir=wide", "--lora-rank=90", *SMALL, cwd=home)
+    assert wide.returncode == 2 and "rank 90 is above the size of the matrix, (8, 24)" in wide.stderr
 
 
 @pytest.mark.parametrize("when", [3, 8], ids=["while it pre-trains", "while it tunes"])

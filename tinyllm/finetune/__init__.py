@@ -2,6 +2,8 @@
 
     base.py               the model to start from: one that is there, or a small one that learns to write first
     freeze.py             what does not learn
+    lora.py               adapters in place of the weights; adapter_file.py keeps them, as peft does
+    bottleneck.py, soft_prompt.py    two other ways to adapt a frozen model
     batches.py            epochs of texts of like length
     labelled.py           texts with labels, balanced and split
     classifier.py         a GPT with a head that reads the last token, and its losses

@@ -11,7 +11,7 @@ from ..backend import array_module
 from ..files import read_json, replace_text
 from ..methods import Tensor
 from ..models import GPT
-from ..models.pretrained import save_arrays
+from ..models.pretrained import save_arrays, save_config
 from ..models.weights import WEIGHTS, read_weights
 from ..random import draw_from
 
@@ -80,27 +80,37 @@ class Classifier(nn.Module):
 
     def save_pretrained(self, directory):
         """Write config.json and model.safetensors, as Hugging Face's GPT2ForSequenceClassification has them."""
-        self.transformer.save_pretrained(directory)
+        self.save_config(directory)
+        save_arrays(Path(directory, WEIGHTS), self.state_dict(), {"format": "pt"})
+
+    def save_config(self, directory):
+        """The same without the weights."""
+        save_config(self.transformer, directory)
         path = Path(directory, "config.json")
         config = read_json(path) | {"architectures": ["GPT2ForSequenceClassification"], **self.labels}
         config |= {"num_labels": len(self.score.weight), "problem_type": PROBLEM_TYPES[self.problem]}
         replace_text(path, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-        save_arrays(Path(directory, WEIGHTS), self.state_dict(), {"format": "pt"})
 
     @classmethod
     def from_pretrained(cls, directory, weights=WEIGHTS):
         """What `save_pretrained` wrote, in evaluation mode."""
+        gpt = GPT.from_pretrained(directory, weights, beside=("score.weight",))
+        model = cls.of_config(gpt, directory)
+        array = read_weights(directory, weights)["score.weight"]
+        model.score.weight.data = array.astype(model.score.weight.dtype)
+        return model.eval()
+
+    @classmethod
+    def of_config(cls, gpt, directory, seed=0):
+        """A GPT with a new head, of the kind that config.json in a folder says."""
         config = read_json(Path(directory, "config.json"))
         problem = {theirs: ours for ours, theirs in PROBLEM_TYPES.items()}.get(config.get("problem_type"))
         if problem is None:
             raise ValueError(f"{directory} is not a classifier: its config.json names no problem_type; "
                              "`tinyllm finetune classify` makes one")
-        gpt = GPT.from_pretrained(directory, weights, beside=("score.weight",))
-        model = cls(gpt, config["num_labels"], problem)
-        arrays = read_weights(directory, weights)
-        model.score.weight.data = arrays["score.weight"].astype(model.score.weight.dtype)
+        model = cls(gpt, config["num_labels"], problem, seed)
         model.labels = {name: config[name] for name in LABELS if name in config}
-        return model.eval()
+        return model
 
 
 PROBLEM_TYPES = {  # Hugging Face's names

@@ -8,10 +8,12 @@ from ..tensor import Tensor
 from ..training.build import build_optimizer
 from ..training.state import TrainState
 from ..training.task import Task
+from .adapter_file import adapter_arrays, save_adapters
 from .base import encode, load_base
 from .batches import epoch_batches
 from .classifier import Classifier
 from .freeze import freeze
+from .lora import add_configured
 from .metrics import Scores
 from .predict import decide, fit, padded, predict
 from .targets import Targets
@@ -28,7 +30,7 @@ class Classification(Task):
         self.split, self.base = split, base
         gpt, self.tokenizer, self.base_sha256 = load_base(base, config)
         self.targets = Targets(split, config.problem)
-        self.model = Classifier(freeze(gpt, config.freeze), self.targets.size, config.problem, config.seed)
+        self.model = build_classifier(gpt, self.targets.size, config)
         self.model.labels = self.targets.described(config.problem)
         parts = {"train": split.train, "val": split.val, "test": split.test}
         self.ids = {name: self._ids(part) for name, part in parts.items()}
@@ -59,6 +61,16 @@ class Classification(Task):
         dtype = self.config.dtype
         arrays = ids, last, self.targets(examples, dtype), weights.astype(dtype), next_ids
         return list(map(Tensor, arrays))
+
+    def save_model(self, model, folder):
+        if self.config.lora_rank:
+            model.save_config(folder)
+            save_adapters(model, folder, self.config.model)
+        else:
+            model.save_pretrained(folder)
+
+    def best_arrays(self, model):
+        return adapter_arrays(model) if self.config.lora_rank else model.state_dict()
 
     def loss(self, model, *arrays):
         return model.loss(*arrays, lm_weight=self.config.lm_weight), {}
@@ -100,3 +112,11 @@ class Classification(Task):
     def test(self, model):
         """The Scores of a model on the test part, where labels are classes."""
         return self.scores(self.judge(model, "test")[1], "test")
+
+
+def build_classifier(gpt, n_outputs, config):
+    """A GPT with a new head; what does not learn, as a ClassifyConfig says, is frozen."""
+    model = Classifier(freeze(gpt, config.freeze), n_outputs, config.problem, config.seed)
+    if config.lora_rank and "score" not in add_configured(model, config):
+        model.score.requires_grad_()  # nothing knows yet what it is to say
+    return model

@@ -27,10 +27,9 @@ class Sizes:
     memory: int  # bytes at the peak of a step, nearly
 
     @classmethod
-    def of(cls, gpt, config, head=0):
-        """Of the fine-tuning of a GPT, frozen as it will be, as a TuneConfig says; head: how many numbers a new head
-        has."""
-        parameters, learned = (n + head for n in count(gpt))
-        itemsize = next(gpt.parameters()).data.itemsize
-        memory = training_memory(gpt.config, config.batch_size, itemsize) - 3 * itemsize * (parameters - learned)
+    def of(cls, model, config):
+        """Of the fine-tuning of a model, frozen as it will be, as a TuneConfig says."""
+        parameters, learned = count(model)
+        itemsize = next(model.parameters()).data.itemsize
+        memory = training_memory(model.config, config.batch_size, itemsize) - 3 * itemsize * (parameters - learned)
         return cls(parameters, learned, memory)

@@ -39,6 +39,12 @@ def save(model, directory):
 
     A folder that is there keeps its other files.
     """
+    save_config(model, directory)
+    save_arrays(Path(directory, WEIGHTS), model.state_dict(), {"format": "pt"})
+
+
+def save_config(model, directory):
+    """The same without the weights."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     config = {names[0]: getattr(model.config, ours) for ours, names in NAMES.items()}
@@ -48,7 +54,6 @@ def save(model, directory):
     replace_text(directory / "config.json", json.dumps(config, indent=2) + "\n")
     if model.generation_config:
         replace_text(directory / "generation_config.json", json.dumps(model.generation_config, indent=2) + "\n")
-    save_arrays(directory / WEIGHTS, model.state_dict(), {"format": "pt"})
 
 
 def save_arrays(path, arrays, metadata):

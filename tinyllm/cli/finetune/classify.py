@@ -128,17 +128,18 @@ def pretraining(settings, split):
 def print_plan(settings, examples):
     """What --dry-run shows."""
     from ...finetune.base import load_base
-    from ...finetune.freeze import Sizes, freeze
+    from ...finetune.classify import build_classifier
+    from ...finetune.freeze import Sizes
     from ..text import scaled
     from .running import print_sizes
 
     split = split_of(settings, examples)
     if settings.model:
-        model = load_base(settings.model, settings)[0]
+        gpt = load_base(settings.model, settings)[0]
     else:
-        model = pretraining(settings, split).initial_state().model
-    head = (len(split.classes) or 1) * model.config.n_embd
-    sizes = Sizes.of(freeze(model, settings.freeze), settings, head)
+        gpt = pretraining(settings, split).initial_state().model
+    model = build_classifier(gpt, len(split.classes) or 1, settings)
+    sizes = Sizes.of(model, settings)
     print_sizes(settings, {
         "texts": f"{len(split.train):,} to learn from, {len(split.val):,} to validate, {len(split.test):,} to test",
         "classes": ", ".join(split.classes) or "a number",

@@ -1,0 +1,271 @@
+"""LoRA against peft, its count, what it costs, and that merging is exact; bottlenecks and soft prompts beside it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.op_checks import assert_close
+from tinyllm import GPT, GPTConfig, nn
+from tinyllm.finetune.adapter_file import CONFIG, WEIGHTS, load_adapters, save_adapters
+from tinyllm.finetune.bottleneck import add_bottlenecks
+from tinyllm.finetune.classifier import Classifier
+from tinyllm.finetune.freeze import count
+from tinyllm.finetune.lora import LoRA, adapters, add_lora, merge, merged, unmerge
+from tinyllm.finetune.soft_prompt import SoftPrompt
+from tinyllm.models.tensor_file import read_tensors
+from tinyllm.observe import Observer, observe
+from tinyllm.training.build import build_optimizer
+from tinyllm.training.config import TrainConfig
+
+SIZES = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=8)
+IDS = np.random.default_rng(0).integers(11, size=(3, 6))
+TARGETS = np.random.default_rng(1).integers(11, size=(3, 6))
+
+
+def gpt(dtype="float64", seed=3):
+    model = GPT(SIZES, dtype=dtype)
+    rng = np.random.default_rng(seed)
+    for p in model.parameters():
+        p.data = (0.4 * rng.standard_normal(p.shape)).astype(dtype)
+    return model
+
+
+def adapted(model=None, **options):
+    """A model with adapters that are no longer 0."""
+    model = model or gpt()
+    add_lora(model, **{"rank": 2, "alpha": 6.0, **options})
+    rng = np.random.default_rng(4)
+    for _, adapter in adapters(model):
+        for p in (adapter.lora_A.weight, adapter.lora_B.weight):
+            p.data = (0.3 * rng.standard_normal(p.shape)).astype(p.dtype)
+    return model
+
+
+def test_it_begins_as_the_model_it_adapts():
+    before = gpt()(IDS).data
+    model = gpt()
+    add_lora(model, rank=2)
+    assert np.array_equal(model(IDS).data, before)
+
+
+@pytest.mark.filterwarnings("ignore")  # of peft and transformers
+def test_peft_reads_the_file_and_has_the_same_logits_and_gradients(tmp_path):
+    from peft import PeftModel
+    from transformers import GPT2LMHeadModel
+
+    gpt().save_pretrained(tmp_path / "base")
+    model = adapted()
+    save_adapters(model, tmp_path / "adapter")
+    theirs = GPT2LMHeadModel.from_pretrained(tmp_path / "base", dtype=torch.float64)
+    theirs = PeftModel.from_pretrained(theirs, tmp_path / "adapter", is_trainable=True)
+    assert_close("logits", model(IDS).data, theirs(torch.tensor(IDS)).logits.detach().numpy(), 1e-12)
+    model.loss(IDS, TARGETS).backward()
+    logits = theirs(torch.tensor(IDS)).logits
+    torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.tensor(TARGETS).flatten()).backward()
+    grads = {name.replace(".default", ""): p.grad for name, p in theirs.named_parameters() if p.requires_grad}
+    ours = {f"base_model.model.transformer.{name}": p.grad for name, p in model.named_parameters() if p.requires_grad}
+    assert set(ours) == set(grads) and len(ours) == 16
+    for name in ours:
+        assert_close(name, ours[name], grads[name].numpy(), 1e-10)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_peft_writes_is_read(tmp_path):
+    from peft import LoraConfig, get_peft_model
+    from transformers import GPT2LMHeadModel
+
+    gpt().save_pretrained(tmp_path / "base")
+    theirs = GPT2LMHeadModel.from_pretrained(tmp_path / "base", dtype=torch.float64)
+    config = LoraConfig(r=3, lora_alpha=5, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True,
+                        init_lora_weights=False)  # fmt: skip
+    theirs = get_peft_model(theirs, config)
+    theirs.save_pretrained(tmp_path / "adapter")
+    model = gpt()
+    paths = load_adapters(model, tmp_path / "adapter")
+    assert paths == [f"h.{i}.{name}" for i in range(2) for name in ("attn.c_attn", "mlp.c_fc")]
+    assert_close("logits", model(IDS).data, theirs(torch.tensor(IDS)).logits.detach().numpy(), 1e-6)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 8), st.floats(0.1, 50), st.booleans(), st.sampled_from(["*", "c_attn", "h.0.*", "c_proj,c_fc"]))
+def test_merged_weights_give_the_same_logits_and_unmerging_restores_the_bits(rank, alpha, apart, targets):
+    model = adapted(rank=rank, alpha=alpha, qkv_apart=apart, targets=targets)
+    weights = {name: p.data.copy() for name, p in model.named_parameters()}
+    logits = model(IDS).data
+    merge(model)
+    merge(model)
+    assert_close("merged", model(IDS).data, logits, 1e-11)
+    unmerge(model)
+    assert all(np.array_equal(p.data, weights[name]) for name, p in model.named_parameters())
+    assert np.array_equal(model(IDS).data, logits)
+    plain = merged(model)
+    assert [name for name, _ in plain.named_parameters()] == [name for name, _ in gpt().named_parameters()]
+    assert_close("merged", plain(IDS).data, logits, 1e-11)
+
+
+def test_q_k_and_v_apart_are_three_adapters():
+    """As one adapter whose B is 0 but for three blocks."""
+    model, together = adapted(qkv_apart=True, targets="c_attn"), adapted(rank=6, alpha=18.0, targets="c_attn")
+    for (_, apart), (_, one) in zip(adapters(model), adapters(together)):
+        one.lora_A.weight.data = apart.lora_A.weight.data
+        one.lora_B.weight.data = np.zeros((24, 6))
+        for i in range(3):
+            one.lora_B.weight.data[8 * i : 8 * i + 8, 2 * i : 2 * i + 2] = apart.lora_B.weight.data[8 * i : 8 * i + 8]
+    assert_close("logits", model(IDS).data, together(IDS).data, 1e-12)
+
+
+@pytest.mark.parametrize("apart, expected", [(False, 2_371_616), (True, 2_666_528)])
+def test_the_124_million_model_at_rank_16(apart, expected):
+    with nn.init.skipped():  # zeros, which take no memory
+        model = Classifier(GPT(GPTConfig(vocab_size=50257, block_size=1024, n_layer=12, n_head=12, n_embd=768)), 2)
+        add_lora(model, "*", rank=16, qkv_apart=apart)
+    assert count(model)[1] == expected
+
+
+class Products(Observer):
+    def __init__(self):
+        self.weights, self.gradients = 0, set()
+
+    def backward_ran(self, node, dy, grads):
+        if node.op.__name__ == "linear":
+            self.weights += grads[1] is not None
+
+    def gradient_added(self, target, before, share, after):
+        if isinstance(target, nn.Parameter):
+            self.gradients.add(target.name)
+
+
+def test_frozen_weights_cost_no_gradient_and_stay(tmp_path):
+    model, seen = adapted(targets="c_attn,c_fc"), Products()
+    frozen = {name: p.data.copy() for name, p in model.named_parameters() if not p.requires_grad}
+    with observe(seen):
+        model.loss(IDS, TARGETS).backward()
+    names = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert seen.gradients == names and len(names) == 8
+    assert seen.weights == 8, "two of each adapter, and none of the 9 large matrices"
+    optimizer = build_optimizer(TrainConfig(), model)
+    optimizer.step()
+    assert sum(p.data.size for p in optimizer.state) == count(model)[1]
+    for name, p in model.named_parameters():
+        assert name not in frozen or np.array_equal(p.data, frozen[name])
+    save_adapters(model, tmp_path)
+    arrays = read_tensors(tmp_path / WEIGHTS)
+    assert sum(array.size for array in arrays.values()) == count(model)[1], "only adapters are saved"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_is_saved_is_loaded(tmp_path, apart):
+    model = adapted(qkv_apart=apart)
+    save_adapters(model, tmp_path)
+    again = gpt()
+    load_adapters(again, tmp_path)
+    assert np.array_equal(again(IDS).data, model(IDS).data)
+    assert count(again) == count(model)
+
+
+def test_generation_with_a_cache_runs_through_adapters():
+    plain = merged(adapted()).generate([1, 2], 4, temperature=0.0)
+    assert np.array_equal(adapted().generate([1, 2], 4, temperature=0.0), plain)
+
+
+def test_dropout_drops_inputs_of_the_adapter_alone():
+    model = adapted(dropout=0.5)
+    first, second = model(IDS).data, model(IDS).data
+    assert not np.array_equal(first, second)
+    model.eval()
+    assert np.array_equal(model(IDS).data, adapted()(IDS).data)
+
+
+def test_mistakes_name_the_layer(tmp_path):
+    with pytest.raises(ValueError, match=r"h.0.attn.c_proj: rank 9 is above the size of the matrix, \(8, 8\)"):
+        add_lora(gpt(), "c_proj", rank=9)
+    with pytest.raises(ValueError, match="no linear layer is called 'q_proj'; there are c_attn, c_fc, c_proj, lm_head"):
+        add_lora(gpt(), "c_attn,q_proj")
+    with pytest.raises(ValueError, match="the model has no adapters"):
+        save_adapters(gpt(), tmp_path)
+    save_adapters(adapted(), tmp_path)
+    wide = GPT(GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=12))
+    with pytest.raises(ValueError, match=r"another model: h.0.attn.c_attn is \(8, 24\) there, and \(12, 36\) here"):
+        load_adapters(wide, tmp_path)
+    shallow = GPT(GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8))
+    with pytest.raises(ValueError, match="adapters for another model: h.1.attn.c_attn is no linear layer of this one"):
+        load_adapters(shallow, tmp_path)
+    with pytest.raises(ValueError, match="adapters for another model: base_model.model.transformer.h.0"):
+        load_adapters(gpt(), _renamed(tmp_path))
+    (tmp_path / CONFIG).write_text(json.dumps({"peft_type": "IA3"}))
+    with pytest.raises(ValueError, match="its peft_type is not LORA"):
+        load_adapters(gpt(), tmp_path)
+
+
+def _renamed(folder):
+    from safetensors.numpy import save_file
+
+    arrays = {name + ".odd": array.copy() for name, array in read_tensors(folder / WEIGHTS).items()}
+    save_file(arrays, folder / WEIGHTS)
+    return folder
+
+
+# bottlenecks and soft prompts
+
+
+def test_bottlenecks_begin_as_nothing_and_learn_alone():
+    model = add_bottlenecks(gpt(), 3)
+    assert np.array_equal(model(IDS).data, gpt()(IDS).data)
+    learned = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert len(learned) == 16 and all(".down." in name or ".up." in name for name in learned)
+    assert count(model)[1] == 4 * (2 * 3 * 8 + 3 + 8)
+    seen = Products()
+    with observe(seen):
+        model.loss(IDS, TARGETS).backward()
+    assert seen.weights == 8
+
+
+def test_a_bottleneck_is_its_formula():
+    from tinyllm.finetune.bottleneck import Bottleneck
+
+    layer = Bottleneck(nn.Conv1D(4, 5), 2)
+    rng = np.random.default_rng(0)
+    for p in layer.parameters():
+        p.data = rng.standard_normal(p.shape).astype("float32")
+    x = rng.standard_normal((3, 4)).astype("float32")
+    (W, b), (D, d), (U, u) = ([p.data for p in part.parameters()] for part in (layer.base_layer, layer.down, layer.up))
+    h = x @ W + b
+    gelu = torch.nn.functional.gelu(torch.tensor(h @ D + d), approximate="tanh").numpy()
+    np.testing.assert_allclose(layer(x).data, h + gelu @ U + u, atol=1e-5)
+
+
+def test_a_soft_prompt_of_tokens_is_those_tokens():
+    whole, n = gpt(), 2
+    model = SoftPrompt(gpt(), n)
+    tokens = [4, 7]
+    model.prompt.data = whole.wte.weight.data[tokens].copy()
+    expected = whole(np.concatenate([np.tile(tokens, (3, 1)), IDS], axis=1)).data[:, n:]
+    assert_close("logits", model(IDS).data, expected, 1e-12)
+    assert model.block_size == 6 and count(model)[1] == n * 8
+    model.loss(IDS, TARGETS).backward()
+    assert {name for name, p in model.named_parameters() if p.grad is not None} == {"prompt"}
+    with pytest.raises(ValueError, match="a soft prompt of 8 vectors leaves no room"):
+        SoftPrompt(gpt(), 8)
+
+
+@pytest.mark.parametrize("adapt", [lambda m: add_lora(m, rank=4, alpha=16.0) and m, lambda m: add_bottlenecks(m, 4),
+                                   lambda m: SoftPrompt(m, 2)], ids=["LoRA", "bottlenecks", "soft prompt"])  # fmt: skip
+def test_they_learn(adapt):
+    model = adapt(gpt("float32"))
+    optimizer = build_optimizer(TrainConfig(learning_rate=2e-2, weight_decay=0.0), model)
+    losses = []
+    for _ in range(60):
+        loss = model.loss(IDS, TARGETS)
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[-1] < losses[0] - 0.005
+
+
+def test_a_lora_layer_shows_itself():
+    assert "rank=2, scale=3" in repr(LoRA(nn.Linear(4, 3), 2, 6.0))
