@@ -155,13 +155,16 @@ class ndarray:
 
     def __getitem__(self, index):
         index = hosts_of_index(index)
-        if any(isinstance(part, np.ndarray) and part.dtype.kind == "b" for part in parts(index)):
-            DEVICE.download(np.empty(1), "a mask as index")  # how many it picks decides the shape
+        look_for_a_mask(index)
         return made(self._host[index], self._host)
 
     def __setitem__(self, index, value):
+        index = hosts_of_index(index)
+        look_for_a_mask(index)
+        if not isinstance(value, ndarray) and any(isinstance(part, np.ndarray) for part in parts(index)):
+            DEVICE.upload(np.asarray(value))  # cupy makes an array of a number that goes to places an array names
         DEVICE.launch()
-        self._host[hosts_of_index(index)] = host(value)
+        self._host[index] = host(value)
 
     # methods, with cupy's arguments
 
@@ -264,6 +267,12 @@ def hosts_of_index(index):
 
 def parts(index):
     return index if isinstance(index, tuple) else (index,)
+
+
+def look_for_a_mask(index):
+    """How many places it picks decides the shape, so cupy counts them, and waits."""
+    if any(isinstance(part, np.ndarray) and part.dtype.kind == "b" for part in parts(index)):
+        DEVICE.download(np.empty(1), "a mask as index")
 
 
 def launched(result):

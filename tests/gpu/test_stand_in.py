@@ -49,7 +49,8 @@ def test_max_has_no_initial_as_cupys_has_none(cupy):
 
 
 WAITING = [lambda x: float(x.sum()), lambda x: int(x[0, 0]), lambda x: bool(x[0, 0]), lambda x: x[0, 0].item(),
-           lambda x: x.tolist(), lambda x: x.get(), lambda x: x[x > 1], lambda x: f"{float(x.max())}"]  # fmt: skip
+           lambda x: x.tolist(), lambda x: x.get(), lambda x: x[x > 1], lambda x: f"{float(x.max())}",
+           lambda x: x.__setitem__(x > 1, x[0, 0])]  # fmt: skip
 
 
 @pytest.mark.parametrize("wait", WAITING)
@@ -73,6 +74,17 @@ def test_a_capture_refuses_copies_and_the_products_of_cublas(cupy):
             with pytest.raises(CaptureRefused):
                 call()
     assert np.array_equal(y.get(), np.exp(HOST) * 2 + HOST.sum(axis=0))
+
+
+def test_a_number_for_places_that_an_array_names_is_copied(cupy):
+    x, rows = cupy.asarray(HOST), cupy.asarray(np.array([0, 1]))
+    before = cupy.counts
+    x[0] = 5.0
+    x[:, 1] = 4.0
+    x[rows] = x[rows] * 2
+    assert (cupy.counts - before).uploads == 0
+    x[rows, rows] = 0.0
+    assert (cupy.counts - before).uploads == 1
 
 
 def test_views_start_no_kernel_and_copies_do(cupy):

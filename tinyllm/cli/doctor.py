@@ -10,6 +10,7 @@ def doctor():
 
     from .. import __version__
     from ..backend import BACKENDS
+    from ..proof import standing
     from ..training.environment import blas, memory_bytes, processor
     from .summary import print_table
     from .text import scaled
@@ -23,6 +24,8 @@ def doctor():
     })  # fmt: skip
     print("\nbackends")
     print_table({f"  {name}": works(name) for name in BACKENDS})
+    if proof := standing():
+        print(f"\n{proof}")
     print("\npackages")
     print_table({f"  {name}": found for name, found in packages().items()})
 
