@@ -59,7 +59,8 @@ def test_a_page_that_would_be_too_large_is_said_to_be(train, monkeypatch):
 def test_a_training_that_goes_well_is_the_same_with_it(train):
     def losses(folder):
         lines = Path(folder, "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        return [(entry["step"], entry["loss"]) for entry in map(json.loads, lines)]
+        return {entry["step"]: entry["loss"] for entry in map(json.loads, lines)}
 
     assert train("--debug=nan", "--json")[0] == train("--json", folder="other")[0] == 0
-    assert losses("run") == losses("other") and len(losses("run")) == 6
+    assert losses("run") == pytest.approx(losses("other"), rel=1e-5), "an observer hears the plain ops: kernels round"
+    assert list(losses("run")) == [1, 2, 3, 4, 5, 6]
