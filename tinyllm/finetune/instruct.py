@@ -84,9 +84,9 @@ class InstructionTuning(Task):
 
 
 def new_model(config, conversations, template):
-    """A GPT with fresh weights that knows the characters of the conversations."""
+    """A GPT with fresh weights that knows the characters of the conversations, and those of a keyboard."""
     text = "".join(part for c in conversations for part, _ in template.parts(c.messages))
-    tokenizer = CharTokenizer.train(text)
+    tokenizer = CharTokenizer.train(text + "\n" + "".join(map(chr, range(32, 127))))
     names = ("n_layer", "n_head", "n_embd", "block_size", "dropout")
     sizes = GPTConfig(vocab_size=tokenizer.vocab_size, **{name: getattr(config, name) for name in names})
     return GPT(sizes, seed=config.seed, dtype=config.dtype).to(config.backend), tokenizer, None

@@ -14,7 +14,7 @@ class InstructConfig(TuneConfig):
     learn_all: bool = False
     "Learn also what was said to the model, and not only its answers."
     packing: bool = False
-    "Compute a batch as one long row without padding: the same loss, quicker where lengths differ."
+    "Compute a batch as one long row without padding: the same loss, and less work where lengths differ much."
     batch_size: int = 32
     "Conversations that are computed together."
     max_iters: int = 500

@@ -23,7 +23,7 @@ def draw_policy(metrics, kl_limit, path):
     places = iter(figure.subplots(rows, columns, squeeze=False).reshape(-1))
     for name in names:
         axes, there = next(places), [m for m in metrics if name in m]
-        axes.plot([m["step"] for m in there], [m[name] for m in there], "o-" if name.startswith("val") else "-", ms=3)
+        axes.plot([m["step"] for m in there], [m[name] for m in there], "o-" if name.startswith("val_") else "-", ms=3)
         axes.set(title=name.replace("_", " "))
     axes = next(places)
     axes.plot([m["kl"] for m in metrics], [m["reward"] for m in metrics], color="0.8", lw=0.8, zorder=1)
