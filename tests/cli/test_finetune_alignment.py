@@ -19,8 +19,8 @@ def folder(tmp_path_factory):
 def tuned(folder):
     (folder / "rows.json").write_text(json.dumps(ROWS))
     with pytest.raises(SystemExit) as left:
-        main(["finetune", "instruct", "--data", str(folder / "rows.json"), "--out-dir", str(folder / "tuned"), "--quiet",
-              *map(str, SMALL), "--n-layer", "1", "--n-embd", "8", "--block-size", "60"])  # fmt: skip
+        main(["finetune", "instruct", "--data", str(folder / "rows.json"), "--out-dir", str(folder / "tuned"),
+              *map(str, SMALL), "--n-layer", "1", "--n-embd", "8", "--block-size", "60", "--quiet"])  # fmt: skip
     assert not left.value.code
     return folder / "tuned"
 
@@ -99,10 +99,11 @@ def test_a_model_is_needed(folder, capsys):
 
 def test_a_bad_row_is_named(folder, capsys):
     (folder / "bad.json").write_text(json.dumps([*ROWS, {"instruction": "q", "output": ""}]))
-    err = tinyllm(capsys, "finetune", "instruct", "--data", folder / "bad.json", "--out-dir", folder / "none", code=2).err
+    none = ("--out-dir", folder / "none")
+    err = tinyllm(capsys, "finetune", "instruct", "--data", folder / "bad.json", *none, code=2).err
     assert "bad.json, row 11: output is empty" in err
     (folder / "equal.json").write_text(json.dumps([{"prompt": "q", "chosen": "a", "rejected": "a"}] * 2))
-    err = tinyllm(capsys, "finetune", "dpo", "--data", folder / "equal.json", "--out-dir", folder / "none", code=2).err
+    err = tinyllm(capsys, "finetune", "dpo", "--data", folder / "equal.json", *none, code=2).err
     assert "equal.json, row 1: chosen and rejected are equal" in err
 
 
