@@ -60,6 +60,7 @@ def number(x):
 
 def read_numbers(xs):
     """What `number` gave, as Python floats; of those on a GPU all are copied at once."""
+    xs = list(xs)
     away = [x for x in xs if is_array(x)]
     read = iter(to_numpy(array_module(away[0]).stack(away)).tolist() if away else ())
     return [next(read) if is_array(x) else x for x in xs]

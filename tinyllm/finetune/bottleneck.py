@@ -1,6 +1,7 @@
 """Bottleneck adapters (Houlsby et al. 2019, arXiv:1902.00751): a narrow detour behind each half of each block."""
 
 from .. import nn, ops
+from ..backend import backend_of
 from ..random import draw_from
 
 
@@ -15,7 +16,7 @@ class Bottleneck(nn.Module):
         self.base_layer = layer
         self.down = nn.Conv1D(C, size)
         self.up = nn.Conv1D(size, C, std=0.0)
-        self.to(layer.weight.dtype)
+        self.to(layer.weight.dtype).to(backend_of(layer.weight.data))
 
     def forward(self, x):
         h = self.base_layer(x)

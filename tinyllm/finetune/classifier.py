@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from .. import nn, ops
-from ..backend import array_module
+from ..backend import array_module, backend_of
 from ..files import read_json, replace_text
 from ..methods import Tensor
 from ..models import GPT
@@ -30,8 +30,8 @@ class Classifier(nn.Module):
         self.transformer = gpt
         with draw_from(seed):
             weight = nn.init.normal((n_outputs, gpt.config.n_embd), std=0.02)
-        weight.data = weight.data.astype(gpt.wte.weight.dtype)
         self.score = nn.Linear(gpt.config.n_embd, n_outputs, bias=False, weight=weight)
+        self.score.to(gpt.wte.weight.dtype).to(backend_of(gpt.wte.weight.data))
         self.labels = {}  # what config.json says about them
 
     @property

@@ -1,5 +1,6 @@
 """Direct preference optimization: pairs of answers teach the policy itself."""
 
+from ..backend import number
 from .instruct import answer
 from .log_probs import answer_log_probs, frozen_copy
 from .preference_losses import dpo_loss
@@ -25,10 +26,10 @@ class DPO(PreferenceTask):
         chosen, rejected = both(answer_log_probs(model, *rows).reshape(-1, 2))
         loss, r_chosen, r_rejected = dpo_loss(chosen, rejected, *reference, tie, self.config.beta)
         c, r = r_chosen.data, r_rejected.data
-        return loss, {"accuracy": wins(c, r, tie), "margin": float((c - r).mean()),
-                      "reward_chosen": float(c.mean()), "reward_rejected": float(r.mean()),
-                      "log_p_chosen": float(chosen.data.mean()),
-                      "log_p_rejected": float(rejected.data.mean())}  # fmt: skip
+        return loss, {"accuracy": wins(c, r, tie), "margin": number((c - r).mean()),
+                      "reward_chosen": number(c.mean()), "reward_rejected": number(r.mean()),
+                      "log_p_chosen": number(chosen.data.mean()),
+                      "log_p_rejected": number(rejected.data.mean())}  # fmt: skip
 
     def sample(self, state):
         texts = []

@@ -8,6 +8,7 @@ B begins at 0, so the model begins as it was. r·(I + O) numbers learn in place 
 from fnmatch import fnmatchcase
 
 from .. import nn, ops
+from ..backend import backend_of
 from ..random import draw_from
 
 
@@ -29,7 +30,7 @@ class LoRA(nn.Module):
         self.lora_A = nn.Linear(inputs, parts * rank, bias=False)
         self.lora_B = nn.Linear(rank, outputs, bias=False, weight=nn.init.constant((outputs, rank), 0))
         self.dropout = nn.Dropout(dropout)
-        self.to(base_layer.weight.dtype)
+        self.to(base_layer.weight.dtype).to(backend_of(base_layer.weight.data))
         self.whole = None  # the weight without the adapter, while it is merged
 
     def forward(self, x):

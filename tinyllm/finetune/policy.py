@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import nn
-from ..backend import array_module
+from ..backend import array_module, backend_of, to, to_numpy
 from ..methods import Tensor
 from .advantages import gae, in_groups, leave_one_out
 from .examples import IGNORED, collate, share_of
@@ -25,9 +25,9 @@ class ActorCritic(nn.Module):
     def __init__(self, policy):
         self.policy = policy
         self.value = nn.Linear(policy.config.n_embd, 1)
-        self.value.to(str(policy.wte.weight.dtype))
-        self.value.weight.data = np.zeros_like(self.value.weight.data)  # at first it expects nothing
-        self.value.bias.data = np.zeros_like(self.value.bias.data)
+        for parameter in self.value.parameters():
+            parameter.data = np.zeros_like(parameter.data)  # at first it expects nothing
+        self.value.to(policy.wte.weight.dtype).to(backend_of(policy.wte.weight.data))
 
     @property
     def config(self):
@@ -54,13 +54,14 @@ class Tries:
     def of(cls, model, reference, prompts, answers, scores):
         """What the model and the reference think of answers with these scores."""
         ids, targets, _ = collate([as_example(*row) for row in zip(prompts, answers)])
+        there = to(targets, backend_of(model.value.weight.data))
         with model.evaluating():
             logits, values = model(ids)
-            log_p = token_log_probs(logits, targets).data
+            log_p, values = to_numpy(token_log_probs(logits, there).data), to_numpy(values.data)
         with reference.evaluating():
-            reference_log_p = token_log_probs(reference(ids), targets).data
+            reference_log_p = to_numpy(token_log_probs(reference(ids), there).data)
         mask = (targets != IGNORED).astype(log_p.dtype)
-        return cls(ids, targets, mask, log_p, reference_log_p, values.data * mask, np.asarray(scores, float))
+        return cls(ids, targets, mask, log_p, reference_log_p, values * mask, np.asarray(scores, float))
 
     @property
     def kl(self):

@@ -12,10 +12,12 @@ from functools import cached_property
 
 import numpy as np
 
+from ..backend import read_numbers
 from ..data import DataLoader
 from ..methods import Tensor
 from ..training.build import build_optimizer
 from ..training.progress import Progress, read_metrics
+from ..training.readout import MOVED_ON, check_finite
 from ..training.run import METRICS
 from ..training.state import TrainState
 from ..training.step import update
@@ -95,7 +97,8 @@ class PolicyTask(Task):
         if config.kl_target:
             state.memory["kl_coef"] = adapted(kl_coef, said["kl"], config.kl_target, len(prompts))
         state.step += 1
-        loss, norm = (float(np.mean([u[i] for u in updates])) for i in (0, 2))
+        loss, norm = (float(np.mean(read_numbers([u[i] for u in updates]))) for i in (0, 2))
+        check_finite(state.step, loss, norm, config, lambda: MOVED_ON)  # where a GPU was not asked at each update
         seconds = time.perf_counter() - start
         lr = state.optimizer.param_groups[0]["lr"]
         return Progress(state.step, loss, lr, norm, tries.ids.size / seconds, metrics=said)

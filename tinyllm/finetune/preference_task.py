@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..backend import to
+from ..backend import read_numbers, to
 from ..training.build import build_optimizer
 from ..training.state import TrainState
 from ..training.task import Task
@@ -51,7 +51,7 @@ class PreferenceTask(Task):
             arrays = [to(tensor.data, self.config.backend) for tensor in self.batch(rows)]
             with state.model.evaluating():
                 loss, said = self.loss(state.model, *arrays)
-            found.append([len(rows), loss.item(), said])
+            found.append([len(rows), loss.item(), dict(zip(said, read_numbers(said.values())))])
         counts = [n for n, _, _ in found]
         names = found[0][2]
         metrics = {f"val_{name}": float(np.average([said[name] for *_, said in found], weights=counts))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..backend import array_module, number
 from ..tensor import Tensor
 from .conversations import Message
 from .examples import IGNORED, Example, Unfit, encode, pad
@@ -57,5 +58,6 @@ def both(x):
 
 def wins(chosen, rejected, tie):
     """The share of pairs in which the chosen answer has more; a tie counts as neither, half a win where all are."""
-    counted = ~tie
-    return float((chosen > rejected)[counted].mean()) if counted.any() else 0.5
+    xp, counted = array_module(tie), ~tie
+    n = counted.sum()
+    return number(xp.where(n > 0, ((chosen > rejected) & counted).sum() / xp.maximum(n, 1), 0.5))

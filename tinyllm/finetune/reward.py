@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..backend import number
 from ..ops.activation import sigmoid_forward
 from .classifier import Classifier
 from .predict import predict
@@ -25,7 +26,7 @@ class RewardModel(PreferenceTask):
         chosen, rejected = both(rewards)
         loss = bradley_terry_loss(chosen, rejected, margin, tie)
         c, r = chosen.data, rejected.data
-        return loss, {"accuracy": wins(c, r, tie), "margin": float((c - r).mean())}
+        return loss, {"accuracy": wins(c, r, tie), "margin": number((c - r).mean())}
 
     def calibration(self, model, bins=5):
         """How often is the chosen answer the better one, where the model says so with a probability of p?

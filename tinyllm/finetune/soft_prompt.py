@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import nn, ops
+from ..backend import backend_of, to
 from ..models.language_model import LanguageModel
 
 
@@ -17,7 +18,7 @@ class SoftPrompt(LanguageModel):
             raise ValueError(f"a soft prompt of {n} vectors leaves no room in block_size={gpt.block_size}")
         self.gpt = gpt.requires_grad_(False)
         tokens = np.random.default_rng(seed).integers(gpt.config.vocab_size, size=n)
-        self.prompt = nn.Parameter(gpt.wte.weight.data[tokens].copy())  # (n, C)
+        self.prompt = nn.Parameter(gpt.wte.weight.data[to(tokens, backend_of(gpt.wte.weight.data))].copy())  # (n, C)
 
     @property
     def config(self):

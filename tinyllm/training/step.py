@@ -3,7 +3,7 @@
 import math
 import time
 
-from ..backend import is_array, number
+from ..backend import ids_to, is_array, number, to
 from ..debug import first_non_finite
 from ..optim import warmup_cosine
 from ..random import dropout_step
@@ -60,7 +60,7 @@ def add_gradients(state, config, batch, loss_of=model_loss):
     and dropout are those of the whole batch: into how many parts it is cut changes nothing but rounding.
     """
     parts, B = config.gradient_accumulation, config.batch_size
-    arrays = [tensor.data for tensor in batch]
+    arrays = sent([tensor.data for tensor in batch], config.backend, state.model.config.vocab_size)
     losses, metrics = [], []
     for first in range(0, parts * B, B):
         with dropout_step(config.seed, state.step, first):
@@ -69,6 +69,16 @@ def add_gradients(state, config, batch, loss_of=model_loss):
         losses.append(number(loss.data))
         metrics.append(said)
     return sum(losses) / parts, {name: sum(said[name] for said in metrics) / parts for name in metrics[0]}
+
+
+def sent(arrays, backend, vocab_size):
+    """A batch on a backend. Its ids and targets, the integers (B, T), are looked at before they leave the host."""
+    ids = arrays[0]
+    return [
+        ids_to(array, backend, vocab_size, ignored=None if array is ids else -100)
+        if array.dtype.kind in "iu" and array.shape == ids.shape else to(array, backend)
+        for array in arrays
+    ]  # fmt: skip
 
 
 def learning_rate(config, step):

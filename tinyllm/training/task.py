@@ -30,7 +30,7 @@ class Task:
     def loss(self, model, *arrays):
         """The mean loss of some rows of a batch, a scalar Tensor, and {name: number} to be written down beside it.
 
-        arrays: on the host; the model brings its ids to where it is. A number may be a 0-d array, which is read later.
+        arrays: where the model is. A number may be a 0-d array, which is read later.
         """
         return model.loss(*arrays), {}
 
