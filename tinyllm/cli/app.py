@@ -13,6 +13,7 @@ from cyclopts.exceptions import CoercionError, UnknownOptionError, UnusedCliToke
 from .. import __version__
 from ..finetune.classify_config import ClassifyConfig
 from ..finetune.config import PRESETS as TUNING_PRESETS
+from ..finetune.forgetting_config import ForgettingConfig
 from ..finetune.instruct_config import InstructConfig
 from ..finetune.ppo_config import PPOConfig
 from ..finetune.preference_config import DPOConfig, RewardConfig
@@ -41,6 +42,7 @@ CONFIGS = {  # command: the class of its flags, and where the files of its prese
     "finetune instruct": (InstructConfig, TUNING_PRESETS / "instruct"),
     "finetune reward": (RewardConfig, TUNING_PRESETS / "reward"),
     "finetune dpo": (DPOConfig, TUNING_PRESETS / "dpo"),
+    "finetune forgetting": (ForgettingConfig, TUNING_PRESETS / "forgetting"),
     "finetune ppo": (PPOConfig, TUNING_PRESETS / "ppo"),
 }
 OFTEN_MEANT = {"--lr": "--learning-rate", "--epochs": "--max-iters", "--steps": "--max-iters", "--iters": "--max-iters"}

@@ -4,6 +4,7 @@
     freeze.py             what does not learn
     lora.py               adapters in place of the weights; adapter_file.py keeps them, as peft does
     bottleneck.py, soft_prompt.py    two other ways to adapt a frozen model
+    forgetting.py         a second task, and five ways to keep the first; fisher.py says which weights it needs
     batches.py            epochs of texts of like length
     labelled.py           texts with labels, balanced and split
     classifier.py         a GPT with a head that reads the last token, and its losses

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .config import TuneConfig
+from .config import AdapterConfig
 
 PROBLEMS = ("single-label", "multi-label", "regression")
 FREEZE = ("none", "but-last-block", "all")
@@ -10,7 +10,7 @@ BALANCE = ("undersample", "weights", "none")
 
 
 @dataclass(frozen=True)
-class ClassifyConfig(TuneConfig):
+class ClassifyConfig(AdapterConfig):
     data: str | None = None
     "Texts with labels: .tsv (label, tab, text), .csv or .jsonl with label and text; by default lines of code or prose."
     dropout: float = 0.2

@@ -37,16 +37,6 @@ class TuneConfig(Settings):
     "Longest gradient, all parameters together; 0 does not clip."
     dropout: float = 0.0
     "Probability with which an activation is dropped in training."
-    lora_rank: int = 0
-    "Rank of LoRA adapters, which learn in place of the model; 0 for none."
-    lora_alpha: float | None = None
-    "Their scale, times the rank; by default twice the rank."
-    lora_dropout: float = 0.0
-    "Probability with which an input of theirs is dropped."
-    lora_targets: str = "c_attn,c_proj,c_fc"
-    "Linear layers to put them beside: patterns of names, or of their ends, with commas between; * for all."
-    lora_qkv_apart: bool = False
-    "Adapt q, k and v each with a rank of its own."
     eval_interval: int = 100
     "Steps between two evaluations on the validation part, each with a checkpoint."
     seed: int = 1337
@@ -63,17 +53,13 @@ class TuneConfig(Settings):
             object.__setattr__(self, "min_lr", self.learning_rate / 10)
         if self.warmup_iters is None:
             object.__setattr__(self, "warmup_iters", min(100, self.max_iters // 20))
-        if self.lora_alpha is None:
-            object.__setattr__(self, "lora_alpha", 2.0 * self.lora_rank)
-        for name in ("lora_rank", "lora_alpha"):
-            self._require(name, 0 <= getattr(self, name) < math.inf, "0 or more")
         for name in ("batch_size", "gradient_accumulation", "max_iters", "eval_interval", "workers"):
             value = getattr(self, name)
             self._require(name, value is None or value >= 1, "1 or more")
         for name in ("learning_rate", "min_lr", "weight_decay", "grad_clip", "warmup_iters", "seed"):
             value = getattr(self, name)
             self._require(name, value >= 0 and math.isfinite(value), "0 or more")
-        for name in ("beta1", "beta2", "dropout", "lora_dropout"):
+        for name in ("beta1", "beta2", "dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         self._require("min_lr", self.min_lr <= self.learning_rate, f"at most --learning-rate {self.learning_rate}")
         self._require("warmup_iters", self.warmup_iters < self.max_iters, f"below --max-iters {self.max_iters}")
@@ -83,3 +69,25 @@ class TuneConfig(Settings):
     def rows(self):
         """Examples in a step."""
         return self.batch_size * self.gradient_accumulation
+
+
+@dataclass(frozen=True)
+class AdapterConfig(TuneConfig):
+    lora_rank: int = 0
+    "Rank of LoRA adapters, which learn in place of the model; 0 for none."
+    lora_alpha: float | None = None
+    "Their scale, times the rank; by default twice the rank."
+    lora_dropout: float = 0.0
+    "Probability with which an input of theirs is dropped."
+    lora_targets: str = "c_attn,c_proj,c_fc"
+    "Linear layers to put them beside: patterns of names, or of their ends, with commas between; * for all."
+    lora_qkv_apart: bool = False
+    "Adapt q, k and v each with a rank of its own."
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.lora_alpha is None:
+            object.__setattr__(self, "lora_alpha", 2.0 * self.lora_rank)
+        for name in ("lora_rank", "lora_alpha"):
+            self._require(name, 0 <= getattr(self, name) < math.inf, "0 or more")
+        self._require("lora_dropout", 0 <= self.lora_dropout < 1, "from 0 to below 1")

@@ -93,7 +93,7 @@ def add_lora(model, targets="*", rank=8, alpha=16.0, dropout=0.0, qkv_apart=Fals
 
 
 def add_configured(model, config):
-    """`add_lora` as a TuneConfig says."""
+    """`add_lora` as an AdapterConfig says."""
     options = {"rank": config.lora_rank, "alpha": config.lora_alpha, "dropout": config.lora_dropout}
     return add_lora(model, config.lora_targets, **options, qkv_apart=config.lora_qkv_apart, seed=config.seed)
 

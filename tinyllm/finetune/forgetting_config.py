@@ -1,0 +1,56 @@
+"""Everything that decides `tinyllm finetune forgetting`. Loads no numpy."""
+
+from dataclasses import dataclass
+
+from .config import AdapterConfig
+
+METHODS = ("nothing", "replay", "freezing", "lora", "ewc")
+
+
+@dataclass(frozen=True)
+class ForgettingConfig(AdapterConfig):
+    data: str | None = None
+    "Text of the new task; by default code of Python's own library."
+    old_data: str | None = None
+    "Text of the old task; by default Python's manual."
+    methods: str = ",".join(METHODS)
+    "Which to compare, with commas between."
+    replay: float = 0.25
+    "With replay: the share of each batch that is old text."
+    ewc_lambda: float = 300.0
+    "With ewc: how much it costs to move a weight that the old task needs."
+    fisher_windows: int = 200
+    "With ewc: windows of old text from which it learns which weights those are."
+    lora_rank: int = 8
+    "With lora: rank of the adapters."
+    max_iters: int = 200
+    "Training steps on the new task, for each method."
+    eval_interval: int = 50
+    "Steps between two evaluations on both tasks, each with a checkpoint."
+    n_layer: int = 2
+    "Transformer blocks of the small model that learns the old task where --model names none; so do the next five."
+    n_head: int = 4
+    "Attention heads in each block."
+    n_embd: int = 64
+    "Channels: the length of the vector of each position."
+    block_size: int = 64
+    "Longest sequence, in tokens."
+    pretrain_iters: int = 600
+    "Steps in which it learns the old task."
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in self.chosen:
+            self._require("methods", name in METHODS, f"some of {', '.join(METHODS)}")
+        self._require("replay", 0 < self.replay < 1, "above 0 and below 1")
+        self._require("ewc_lambda", 0 <= self.ewc_lambda < float("inf"), "0 or more")
+        for name in ("lora_rank", "n_layer", "n_head", "n_embd", "block_size", "pretrain_iters", "fisher_windows"):
+            self._require(name, getattr(self, name) >= 1, "1 or more")
+
+    @property
+    def chosen(self):
+        return [name.strip() for name in self.methods.split(",")]
+
+    @property
+    def tokens_per_step(self):
+        return self.rows * self.block_size
