@@ -16,6 +16,7 @@ from tinyllm.finetune.instruct_config import InstructConfig
 from tinyllm.finetune.policy import ActorCritic
 from tinyllm.finetune.ppo import PolicyTask
 from tinyllm.finetune.ppo_config import PPOConfig
+from tinyllm.finetune.predict import load_classifier
 from tinyllm.finetune.preference_config import DPOConfig, RewardConfig
 from tinyllm.finetune.prompts import make_prompts
 from tinyllm.finetune.reward import RewardModel, calibration_table
@@ -317,3 +318,19 @@ def test_prompts_without_room_for_an_answer_are_left_out(tuned):
     words = words_to_sort(10)
     with pytest.raises(ValueError, match="10 of 10 prompts leave no room"):
         make_prompts(words, TEMPLATES["chat"], tokenizer, 20, 8)
+
+
+@pytest.mark.parametrize("make", [instruct, dpo, reward, policy], ids=["instruct", "dpo", "reward", "ppo"])
+def test_adapters_learn_in_place_of_the_model(make, tuned, tmp_path):
+    task = make(tuned, lora_rank=2, lora_alpha=4.0)
+    state = run_task(task, tmp_path)
+    names = [name for name, _ in state.learned()]
+    assert any("lora_A" in name for name in names) and not any(name.endswith("base_layer.weight") for name in names)
+    again = load_classifier(tmp_path)[0] if make is reward else load_run(tmp_path)[0]
+    prompt = np.array([[1, 2, 3, 4]])
+    learned = {reward: state.model, policy: getattr(state.model, "policy", None)}.get(make) or state.model
+    last = (np.array([3]),) if make is reward else ()
+    with learned.evaluating():
+        assert np.allclose(again(prompt, *last).data, learned(prompt, *last).data, atol=1e-5)
+    if make is not reward:
+        assert (tmp_path / "adapter_model.safetensors").is_file()

@@ -1,6 +1,7 @@
 """Direct preference optimization: pairs of answers teach the policy itself."""
 
 from ..backend import number
+from .adapted import plain
 from .instruct import answer
 from .log_probs import answer_log_probs, frozen_copy
 from .preference_losses import dpo_loss
@@ -17,7 +18,7 @@ class DPO(PreferenceTask):
 
     def __init__(self, config, pairs):
         super().__init__(config, pairs)
-        self.reference = frozen_copy(self.gpt)
+        self.reference = frozen_copy(plain(self.gpt))
 
     def loss(self, model, ids, targets, last, margin, tie):
         rows = ids.reshape(-1, ids.shape[-1]), targets.reshape(-1, targets.shape[-1])  # (2B, T)

@@ -22,6 +22,7 @@ from ..training.run import METRICS
 from ..training.state import TrainState
 from ..training.step import update
 from ..training.task import Task
+from .adapted import plain, save_adapted, with_adapters
 from .advantages import adapted
 from .log_probs import frozen_copy
 from .policy import ActorCritic, Tries, policy_loss
@@ -46,12 +47,12 @@ class PolicyTask(Task):
         super().__init__(config)
         self.base, self.prompts, self.val_prompts = base, prompts, val_prompts
         self.reward, self.template, self.data_sha256 = reward, template, data_sha256
-        self.model = base[0]
         self.reference = frozen_copy(base[0])
+        self.model = with_adapters(base[0], config)
 
     def initial_state(self):
-        model, tokenizer, sha256 = self.base
-        model = ActorCritic(model.train())
+        _, tokenizer, sha256 = self.base
+        model = ActorCritic(self.model.train())
         memory = {"kl_coef": self.config.kl_coef}
         return TrainState(model, build_optimizer(self.config, model), tokenizer, self.data_sha256,
                           base_sha256=sha256, memory=memory)  # fmt: skip
@@ -117,7 +118,8 @@ class PolicyTask(Task):
     @cached_property
     def first_reward(self):
         """The mean reward on the prompts that are held out, before anything was learned."""
-        _, said = self.validate(replace(self.initial_state(), model=ActorCritic(self.reference)))
+        before = TrainState(ActorCritic(self.reference), None, self.base[1], self.data_sha256)
+        _, said = self.validate(before)
         return said["val_reward"]
 
     def watch(self, state, said):
@@ -147,13 +149,13 @@ class PolicyTask(Task):
                          for prompt, text, reward in zip(prompts, said, rewards))  # fmt: skip
 
     def save_model(self, model, folder):
-        model.policy.save_pretrained(folder)
+        save_adapted(model.policy, folder, self.config.model)
         if self.template:
             self.template.save(folder)
         draw_policy(read_metrics(folder / METRICS), self.config.kl_limit, folder / "policy.png")
 
     def best_arrays(self, model):
-        return model.policy.state_dict()
+        return plain(model.policy).state_dict()
 
 
 def minibatches(n, size, epochs, seed):

@@ -6,6 +6,7 @@ from ..backend import read_numbers, to
 from ..training.build import build_optimizer
 from ..training.state import TrainState
 from ..training.task import Task
+from .adapted import plain, save_adapted, with_adapters
 from .base import load_base
 from .chat_template import template_of
 from .instruct import example_batches, sha256_of, split
@@ -31,7 +32,7 @@ class PreferenceTask(Task):
         how = self.template, self.tokenizer, self.gpt.block_size
         self.train_rows, self.left_out = encode_pairs(train, *how)
         self.val_rows, _ = encode_pairs(self.val_pairs, *how)
-        self.model = self.gpt
+        self.model = with_adapters(self.gpt, config)
 
     def initial_state(self):
         optimizer = build_optimizer(self.config, self.model)
@@ -59,5 +60,8 @@ class PreferenceTask(Task):
         return float(np.average([loss for _, loss, _ in found], weights=counts)), metrics
 
     def save_model(self, model, folder):
-        model.save_pretrained(folder)
+        save_adapted(model, folder, self.config.model)
         self.template.save(folder)
+
+    def best_arrays(self, model):
+        return plain(model).state_dict()
