@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from .config import TuneConfig
+from .config import AdapterConfig
 
 
 @dataclass(frozen=True)
-class InstructConfig(TuneConfig):
+class InstructConfig(AdapterConfig):
     data: str | None = None
     "JSON or JSONL file: instruction/output, messages, conversations, prompt/completion; by default tasks on words."
     template: str = "chat"

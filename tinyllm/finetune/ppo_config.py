@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from .config import TuneConfig
+from .config import AdapterConfig
 
 
 @dataclass(frozen=True)
-class PPOConfig(TuneConfig):
+class PPOConfig(AdapterConfig):
     data: str | None = None
     "JSON or JSONL file with the prompts, in a layout of `finetune instruct`; by default words to sort."
     reward: str = "sorted"

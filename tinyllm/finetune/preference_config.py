@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from .config import TuneConfig
+from .config import AdapterConfig
 
 
 @dataclass(frozen=True)
-class PreferenceConfig(TuneConfig):
+class PreferenceConfig(AdapterConfig):
     data: str | None = None
     "JSON or JSONL file of prompt (or instruction), chosen and rejected; by default words, sorted rightly and wrongly."
     equal_is_tie: bool = False
