@@ -24,6 +24,14 @@ class Flags:
     "Print the objects of metrics.jsonl, one a line, and nothing else."
 
 
+def parameters_of(task):
+    """How many parameters the model of a Task has and, where that is not all of them, how many learn."""
+    from ...finetune.freeze import count
+
+    total, learned = count(task.model)
+    return f"{total:,}" + (f" ({learned:,} learn)" if learned < total else "")
+
+
 def carry_out_task(method, make, settings, flags, facts_of, copies=1):
     """Do what the flags say with the Task that make() gives: None after --dry-run, else (task, state, folder).
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ...finetune.instruct_config import InstructConfig
-from .flags import Flags, carry_out_task
+from .flags import Flags, carry_out_task, parameters_of
 
 
 def instruct(
@@ -31,7 +31,7 @@ def instruct(
         left_out = f" ({task.left_out:,} are too long)" if task.left_out else ""
         return {"conversations to learn from": f"{len(task.train_examples):,}{left_out}",
                 "held out": f"{len(task.val_examples):,}",
-                "parameters": f"{sum(p.data.size for p in task.model.parameters()):,}"}  # fmt: skip
+                "parameters": parameters_of(task)}  # fmt: skip
 
     done = carry_out_task("instruct", make, settings, flags, facts_of)
     if done and not (flags.quiet or flags.json):

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ...finetune.ppo_config import PPOConfig
-from .flags import Flags, carry_out_task
+from .flags import Flags, carry_out_task, parameters_of
 
 HELD_OUT = 64
 
@@ -25,7 +25,7 @@ def ppo(
     def facts_of(task):
         left_out = f" ({task.left_out:,} are too long)" if task.left_out else ""
         return {"prompts": f"{len(task.prompts):,}{left_out}", "held out": f"{len(task.val_prompts):,}",
-                "parameters": f"{sum(p.data.size for p in task.model.parameters()):,}"}  # fmt: skip
+                "parameters": parameters_of(task)}  # fmt: skip
 
     done = carry_out_task(settings.algorithm, lambda: task_of(settings), settings, flags, facts_of, copies=2)
     if done and not (flags.quiet or flags.json):

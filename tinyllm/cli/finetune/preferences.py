@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ...finetune.preference_config import DPOConfig, RewardConfig
-from .flags import Flags, carry_out_task
+from .flags import Flags, carry_out_task, parameters_of
 
 
 def reward(
@@ -61,4 +61,4 @@ def pairs_of(settings):
 def facts_of(task):
     left_out = f" ({task.left_out:,} are too long)" if task.left_out else ""
     return {"pairs to learn from": f"{len(task.train_rows):,}{left_out}", "held out": f"{len(task.val_rows):,}",
-            "parameters": f"{sum(p.data.size for p in task.model.parameters()):,}"}  # fmt: skip
+            "parameters": parameters_of(task)}  # fmt: skip
