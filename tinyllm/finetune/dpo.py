@@ -39,4 +39,3 @@ class DPO(PreferenceTask):
             texts.append(f"> {pair.messages[-1].content} {pair.messages[-1].input}".rstrip() + f"\n{said.strip()}\n"
                          f"  [chosen: {pair.chosen}]\n  [rejected: {pair.rejected}]")  # fmt: skip
         return "\n".join(texts)
-

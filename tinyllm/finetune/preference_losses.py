@@ -22,8 +22,9 @@ def dpo_loss(chosen, rejected, reference_chosen, reference_rejected, tie, beta=0
     Bradley–Terry teaches the policy itself. Rafailov et al. 2023 (arXiv:2305.18290). Given: log-probabilities of the
     answers. Also given back are both r, for whoever watches.
 
-    chosen (B,)  rejected (B,)  reference_chosen (B,)  reference_rejected (B,)  tie (B,) bool  ->  loss ()  r_chosen (B,)  r_rejected (B,)
-    """  # noqa: E501
+    chosen (B,)  rejected (B,)  reference_chosen (B,)  reference_rejected (B,)  tie (B,) bool
+    ->  loss ()  r_chosen (B,)  r_rejected (B,)
+    """
     r_chosen, r_rejected = beta * (chosen - reference_chosen), beta * (rejected - reference_rejected)
     return win_loss(r_chosen - r_rejected, tie), r_chosen, r_rejected
 
