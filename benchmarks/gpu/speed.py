@@ -46,6 +46,7 @@ def release():
     """Give the GPU's memory back before the next one needs it."""
     import cupy
 
+    torch.compiler.reset()  # it holds what it compiled
     gc.collect()
     cupy.get_default_memory_pool().free_all_blocks()
     if torch_device() == "cuda":

@@ -124,8 +124,10 @@ def test_the_stand_in_has_nothing_that_cupy_lacks(cupy):
     names -= {"HiddenSynchronisation", "CaptureRefused"}
     assert not {name for name in names if not hasattr(cupy, name)}
     assert not {name for name in METHODS if not hasattr(cupy.ndarray, name)}
-    for name in ("getDeviceCount", "getDevice", "getDeviceProperties", "driverGetVersion", "runtimeGetVersion"):
+    for name in ("getDeviceCount", "getDevice", "getDeviceProperties", "driverGetVersion", "runtimeGetVersion",
+                 "deviceSynchronize"):  # fmt: skip
         assert hasattr(cupy.cuda.runtime, name)
+    assert hasattr(cupy.cuda.MemoryPool, "total_bytes") and hasattr(cupy.cuda.MemoryPool, "free_all_blocks")
 
 
 @pytest.mark.parametrize("name", PUBLIC)
