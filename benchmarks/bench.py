@@ -2,7 +2,9 @@
 
     python benchmarks/bench.py                                   micro, against torch eager
     python benchmarks/bench.py --configs micro,baby --peers torch-eager,torch-compile --rounds 9 --json results.json
+    python benchmarks/bench.py --profile                         where a step of ours goes: see where.py
     python benchmarks/bench.py generate                          tokens a second instead: see generate.py
+    python benchmarks/bench.py ops                               each op instead: see ops.py
 
 Each library runs in a process of its own (worker.py) with the same number of threads, and they take turns: round by
 round, so that a slow moment of the machine meets all of them. What is printed are medians: of the rounds, and of the
@@ -14,6 +16,7 @@ glibc's allocator that make it fastest. Memory is the most that a library's proc
 
 import argparse
 import datetime
+import importlib
 import importlib.util
 import json
 import os
@@ -69,6 +72,7 @@ CONFIGS = {
     "gpt2-1024": Config(12, 12, 768, 1024, 1, 50257, steps=1),
 }
 WORKERS = {"numpy": "benchmarks.worker", "cupy": "benchmarks.gpu_worker"}
+COMMANDS = ("generate", "ops")  # files beside this one
 PEERS = ("torch-eager", "torch-tuned", "torch-compile")
 TUNED = {  # glibc's memory goes back to the system at once by default, and is zeroed again: these keep it
     "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_TOP_PAD_": "268435456",
@@ -303,8 +307,11 @@ def parse():
     parser.add_argument("--rounds", type=positive, default=7, help="turns of each library")
     parser.add_argument("--threads", type=threads, default=CORES, help="of each library (all cores)")
     parser.add_argument("--json", type=writable, help="also write the rows to this file")
+    parser.add_argument("--profile", action="store_true", help="show where a step of ours goes, and no peers")
     flags = parser.parse_args()
-    need_torch(parser, flags.peers)
+    if flags.profile and flags.backend != "numpy":
+        parser.error("--profile looks at numpy's kernels; leave out --backend")
+    need_torch(parser, [] if flags.profile else flags.peers)
     need_backend(flags.backend)
     return flags
 
@@ -322,25 +329,25 @@ def need_backend(backend):
             sys.exit(2)
 
 
-def need_torch(parser, peers):
+def need_torch(parser, peers, flag="--peers"):
     if peers and not importlib.util.find_spec("torch"):
-        parser.error(f"--peers {','.join(peers)} needs torch: pip install torch, or use --peers none")
+        parser.error(f"{flag} {','.join(peers)} needs torch: pip install torch, or use {flag} none")
 
 
-def generate(arguments):
-    """bench.py generate: see generate.py."""
+def part(name):
+    """A file beside this one."""
     sys.path.insert(0, str(ROOT))
-    from benchmarks.generate import main
-
-    main(arguments)
+    return importlib.import_module(f"benchmarks.{name}")
 
 
 def main():
     rows = []
     try:
-        if sys.argv[1:2] == ["generate"]:
-            return generate(sys.argv[2:])
+        if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+            return part(sys.argv[1]).main(sys.argv[2:])
         flags = parse()
+        if flags.profile:
+            return part("where").main(flags)
         try:
             for config_name in flags.configs:
                 rows += bench(config_name, flags.backend, flags.peers, flags.rounds, flags.threads)
