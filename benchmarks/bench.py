@@ -297,7 +297,8 @@ def writable(text):
 
 
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    usage = f"%(prog)s [{' | '.join(COMMANDS)}] [flags] (--help lists them)"
+    parser = argparse.ArgumentParser(usage=usage, description=__doc__.partition("\n")[0])
     parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", metavar="NAME",
                         help="where to compute: numpy, or cupy, and then torch too is on the GPU")  # fmt: skip
     parser.add_argument("--configs", type=names(*CONFIGS), default=["micro"], help=f"of {', '.join(CONFIGS)}")
