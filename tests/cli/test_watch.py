@@ -436,7 +436,7 @@ def test_doctor_lists_every_dependency(monkeypatch):
     extras = project["optional-dependencies"]
     for requirement in [*project["dependencies"], *(name for extra in extras.values() for name in extra)]:
         name = re.match(r"[\w.-]+", requirement)[0]
-        named = (e for e, requirements in extras.items() if any(re.match(rf"{name}(?![\w.-])", r) for r in requirements))
+        named = (e for e, those in extras.items() if any(re.match(rf"{name}(?![\w.-])", other) for other in those))
         extra = None if requirement in project["dependencies"] else next(named)  # it may be in two extras
         try:
             expected = metadata.version(name)
