@@ -272,7 +272,7 @@ def mutants(function):
 def compiled(tree, function, path):
     namespace = dict(function.__globals__)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # as where a mutant indexes a number: it is found out when it runs
+        warnings.simplefilter("ignore", SyntaxWarning)  # where a mutant indexes a number: it fails when it runs
         exec(compile(ast.fix_missing_locations(ast.Module([tree], [])), path, "exec"), namespace)
     return namespace[tree.name].__code__
 
