@@ -31,7 +31,7 @@ def test_the_debugger_says_what_stands_there():
 
 def test_the_pictures_are_there_and_small():
     pictures = re.findall(r'(?:src|srcset)="([^"]*)"', README)
-    assert len(pictures) == 2
+    assert len(pictures) == 4
     assert all(0 < (ROOT / path).stat().st_size < 200_000 for path in pictures)
 
 
