@@ -5,6 +5,7 @@
     python benchmarks/bench.py --profile                         where a step of ours goes: see where.py
     python benchmarks/bench.py generate                          tokens a second instead: see generate.py
     python benchmarks/bench.py ops                               each op instead: see ops.py
+    python benchmarks/bench.py scaling                           how time and memory grow: see scaling.py
 
 Each library runs in a process of its own (worker.py) with the same number of threads, and they take turns: round by
 round, so that a slow moment of the machine meets all of them. What is printed are medians: of the rounds, and of the
@@ -72,7 +73,7 @@ CONFIGS = {
     "gpt2-1024": Config(12, 12, 768, 1024, 1, 50257, steps=1),
 }
 WORKERS = {"numpy": "benchmarks.worker", "cupy": "benchmarks.gpu_worker"}
-COMMANDS = ("generate", "ops")  # files beside this one
+COMMANDS = ("generate", "ops", "scaling")  # files beside this one
 PEERS = ("torch-eager", "torch-tuned", "torch-compile")
 TUNED = {  # glibc's memory goes back to the system at once by default, and is zeroed again: these keep it
     "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_TOP_PAD_": "268435456",
