@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import ops, ops_worker, roofline, where
 from benchmarks.bench import CONFIGS, Config
-from benchmarks.intercept import calls_of, intercepted
+from benchmarks.intercept import arrays_in, calls_of, intercepted, memory_of
 from benchmarks.torch_ops import TORCH_OPS
 from benchmarks.where_worker import Stopwatch
 from tinyllm import GPT, GPTConfig
@@ -64,6 +64,12 @@ def test_an_array_that_two_ops_keep_is_counted_once_and_parameters_never():
     by_shape = {call["arrays"][1][0]: call["saved"] // 4 for call in calls if call["op"] == "linear"}
     assert by_shape[C, 3 * C] == by_shape[C, 4 * C] == 2 * rows * C
     assert by_shape[C, C] == 0  # its x is attention's y
+
+
+def test_a_view_keeps_the_whole_array():
+    whole = np.zeros((2, 3))
+    assert memory_of(whole[0].reshape(3, 1)[1:]) is memory_of(whole) is whole
+    assert [a is whole for a in arrays_in((whole, None, 3, [whole, (whole,)]))] == [True] * 3
 
 
 def test_the_ops_are_put_back_also_after_an_error():
@@ -132,6 +138,8 @@ def test_the_rows_are_medians_and_the_last_their_sum():
     assert (row["arrays"], row["forward_ms"], row["forward_torch_ms"], row["forward_ratio"]) == ("4×8 8×6", 2e3, 2e3, 1)
     assert (row["backward_ms"], row["backward_ratio"], row["saved_mb"]) == (2e3, 1, 5e-4)
     assert row["backward_roof"] == pytest.approx(max(4 * 4 * 8 * 6 / 50e9, 4 * 184 / 10e9) / 2)
+    of_products = ops.numbers(linear, measured, {**RATES, "bandwidth": 1e15})
+    assert of_products["backward_roof"] == pytest.approx(2 * of_products["forward_roof"])  # and as many seconds
     other = ops.numbers(gelu, [[[1.0, 1.0], None]], RATES)
     assert other["forward_ratio"] is None
     total = ops.total([row, other])
