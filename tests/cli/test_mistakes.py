@@ -101,7 +101,7 @@ def test_the_run_that_the_mistakes_are_made_with_works():
         ("eval", "RUN requires an argument"),
         ("eval run --stride=0", "stride must be from 1 to block_size=8, not 0"),
         ("eval run --stride=9", "stride must be from 1 to block_size=8, not 9"),
-        ("eval run --limit=2", "--limit is for a --task; a text is measured whole"),
+        ("eval run --limit=2", "--limit is for a --task or a --template; a text is measured whole"),
         ("eval run --task=lambda --data=cats.txt", "there is no task 'lambda'; choose one of hellaswag, lambada"),
         ("eval run --task=lambada", "--task lambada asks the questions of a file: give it with --data"),
         ("eval run --task=lambada --data=cats.txt --stride=2", "leave --stride out"),

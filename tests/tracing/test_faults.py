@@ -52,6 +52,9 @@ INVISIBLE = {
     ("linear", "if needs[1]:"): "which gradients are left out when somebody needs fewer",
     ("matmul", "if needs[1]:"): "the same",
     ("power", "if needs[1]:"): "the same",
+    ("linear_cross_entropy", "dx = dlogits @ weight"): "the same",
+    ("linear_cross_entropy", "dx = dlogits @ weight if needs[1] else None"): "the same",
+    ("linear_cross_entropy", "dweight = dlogits.T @ x"): "the same",
 }
 
 
