@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, is_float
 from .tensor import Tensor
 
 NUMBERS = (bool, int, float, np.generic)
@@ -34,7 +34,7 @@ def tensors_of(op, inputs, options):
         raise TypeError(f"{op.__name__} has no option {', '.join(sorted(unknown))}: {op.__signature__}{hint}")
     inputs = [x if x is None or isinstance(x, (Tensor, *NUMBERS)) else Tensor(x) for x in inputs]
     tensors = [(name, x) for name, x in zip(names, inputs) if isinstance(x, Tensor)]
-    floats = {x.dtype for name, x in tensors if x.dtype.kind == "f" and name not in op.discrete}
+    floats = {x.dtype for name, x in tensors if is_float(x.dtype) and name not in op.discrete}
     if len(floats) > 1:
         raise TypeError(f"{op.__name__} got {' and '.join(sorted(map(str, floats)))}: "
                         "bring them to one dtype, as with x.to('float64')")
@@ -73,7 +73,7 @@ def _fitted(op, name, x, dtype, number_dtype, xp):
     if isinstance(x, NUMBERS):
         return Tensor(xp.full((), x, number_dtype))
     if name in op.discrete:
-        if x.dtype.kind == "f":
+        if is_float(x.dtype):
             raise TypeError(f"{op.__name__}: {name} must be integers or booleans, not {x.dtype}")
         return x
     return x if dtype in (None, x.dtype) else Tensor(x.data.astype(dtype))

@@ -9,12 +9,16 @@ Gradients of gradients are out of scope: a backward is plain array code that is 
 
 import heapq
 import inspect
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
 
+import numpy as np
+
 from .arguments import NUMBERS, as_floats, describe, tensors_of
-from .backend import array_module, backend_of, is_array
+from .backend import array_module, backend_of, is_array, is_float
 from .observe import MODE
 from .tensor import Tensor, as_array
 
@@ -47,7 +51,7 @@ class Op:
         self.names = tuple(p.name for p in arrays)
         self.optional = frozenset(p.name for p in arrays if p.default is None)
         self.variadic = arrays[-1].kind is inspect.Parameter.VAR_POSITIONAL
-        self.takes_needs = takes_needs(backward)
+        self.asks = asks(backward)
         self.kernels = {}  # {backend: a Kernel, which runs in place of this pair}
 
     def __call__(self, *inputs, **options):
@@ -59,9 +63,9 @@ class Op:
             error.add_note(f"in {describe(self, tensors, options)}")
             raise
         y = as_array(y)  # numpy's reductions give scalars
-        if y.dtype.kind == "f" and dtype is None:  # integers that divide or exp make floats of: float32, as in torch
+        if is_float(y.dtype) and dtype is None:  # integers that divide or exp make floats of: float32, as in torch
             return self(*as_floats(self, tensors), **options)
-        if y.dtype.kind == "f" and y.dtype != dtype:
+        if is_float(y.dtype) and y.dtype != dtype and not (y.dtype == "float32" and dtype.name == "bfloat16"):
             raise TypeError(f"{describe(self, tensors, options)} made {y.dtype} out of {dtype}")
         output = Tensor(y)
         if mode.recording and any(t is not None and t.requires_grad for t in tensors):
@@ -88,16 +92,33 @@ class Kernel(NamedTuple):
 
     forward: Callable
     backward: Callable
-    takes_needs: bool
+    asks: frozenset
 
 
 def kernel(op, backend, forward, backward):
     """From now on, `op` of arrays of `backend` runs as this pair (but see `observe.plain_ops`)."""
-    op.kernels[backend] = Kernel(forward, backward, takes_needs(backward))
+    op.kernels[backend] = Kernel(forward, backward, asks(backward))
 
 
-def takes_needs(backward):
-    return "needs" in inspect.signature(backward).parameters
+def asks(backward):
+    """What a backward wants to know beyond dy and what was saved.
+
+    needs: for each input, whether its gradient is needed. into (for kernels): for each input a Place to add its
+    gradient to, or None; a backward that did so returns the Place for the gradient.
+    """
+    return frozenset({"needs", "into"} & inspect.signature(backward).parameters.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the gradient of an input adds up: array (+)= gradient. started: whether something is in it already.
+
+    Where it is not, what the array holds is garbage, to be overwritten. It may be wider than the input (float32 for
+    one of bfloat16).
+    """
+
+    array: object
+    started: bool
 
 
 class Node:
@@ -121,68 +142,97 @@ class Node:
         return self.time > other.time  # the heap of `gradients` gives the newest first
 
     def spend(self):
-        """What its backward is called with after dy; the node forgets it."""
+        """What its forward saved; the node forgets it."""
         if self.saved is None:
             raise RuntimeError(f"{self.op.__name__}: a second backward needs what the first one freed; run the forward "
                                "again")
         saved, self.saved = self.saved, None
-        return saved, {"needs": tuple(s is not None for s in self.inputs)} if self.pair.takes_needs else {}
+        return saved
 
     def checked(self, grads):
         """One gradient an input (None: not needed), each as its input is."""
         name = self.op.__name__
-        grads = tuple(g if g is None else as_array(g) for g in (grads if isinstance(grads, tuple) else (grads,)))
+        grads = grads if isinstance(grads, tuple) else (grads,)
+        grads = tuple(g if g is None or isinstance(g, Place) else as_array(g) for g in grads)
         if len(grads) != len(self.inputs):
             raise RuntimeError(f"{name}_backward gave {len(grads)} gradients for {len(self.inputs)} arrays")
         for source, grad in zip(self.inputs, grads):
+            if isinstance(grad, Place):
+                continue
             if source is not None and (grad is None or grad.shape != source.shape or grad.dtype != source.dtype):
                 got = "none" if grad is None else f"{grad.shape} {grad.dtype}"
                 raise RuntimeError(f"{name}_backward must give a {source.shape} {source.dtype} gradient, gave {got}")
         return grads
 
 
-def gradients(loss, dy=None, take=None):
+def gradients(loss, dy=None, sink=None):
     """{leaf: dloss/dleaf} for every leaf that requires a gradient. No `.grad` is read or written; the graph is used up.
 
     dy is dL/dloss, of loss's shape; a scalar loss needs none (dL/dL = 1). What comes back may be shared or
-    read-only: copy before you write. take(leaf, share), where it is given, gets the share of every use of a leaf as
-    soon as it is there, and nothing is kept here.
+    read-only: copy before you write. sink, where it is given, gets the share of every use of a leaf as soon as it is
+    there, by sink.take(leaf, share), and nothing is kept here; a kernel that can adds it to sink.place(leaf), a Place
+    or None, and then that is what `take` gets.
     """
     if not loss.requires_grad:
         raise RuntimeError("nothing here requires a gradient: make a leaf with Tensor(..., requires_grad=True), "
                            "and run the forward outside no_grad()")
     pending = {loss.node or loss: _upstream(loss, dy)}
-    if take and not loss.node:
-        take(loss, pending.pop(loss))
+    if sink and not loss.node:
+        sink.take(loss, pending.pop(loss))
     newest = [loss.node] if loss.node else []
-    observers = MODE.get().observers
     while newest:
         node = heapq.heappop(newest)  # everyone who used its output is newer, so its dy is complete
-        dy = pending.pop(node)
-        saved, needs = node.spend()
-        try:
-            grads = node.pair.backward(dy, *saved, **needs)
-        except Exception as error:
-            error.add_note(f"in the backward of {node}")
-            raise
-        del saved  # nobody else holds it: its memory is free from here on
-        grads = node.checked(grads)
-        for observer in observers:
-            observer.backward_ran(node, dy, grads)
-        for source, share in zip(node.inputs, grads):
-            if source is None:
+        for source, share in zip(node.inputs, _backward_of(node, pending, sink)):
+            if source is None or (isinstance(share, Place) and isinstance(source, Node)):
                 continue
-            if take and isinstance(source, Tensor):
-                take(source, share)
+            if sink and isinstance(source, Tensor):
+                sink.take(source, share)
                 continue
             before = pending.get(source)
             if before is None and isinstance(source, Node):
                 heapq.heappush(newest, source)
             after = share if before is None else as_array(before + share)  # several users: their gradients add
             pending[source] = after
-            for observer in observers:
+            for observer in MODE.get().observers:
                 observer.gradient_added(source, before, share, after)
+        source = share = before = after = None  # that nothing but `pending` holds a gradient
     return pending  # every node has been popped: only the leaves are left
+
+
+def _backward_of(node, pending, sink):
+    """The gradients of a node's inputs, whose dy is pending."""
+    dy, saved, asked = pending.pop(node), node.spend(), {}
+    if "needs" in node.pair.asks:
+        asked["needs"] = tuple(source is not None for source in node.inputs)
+    if "into" in node.pair.asks:
+        asked["into"] = tuple(_place(source, pending, sink) for source in node.inputs)
+    try:
+        grads = node.pair.backward(dy, *saved, **asked)
+    except Exception as error:
+        error.add_note(f"in the backward of {node}")
+        raise
+    del saved  # nobody else holds it: its memory is free from here on
+    grads = node.checked(grads)
+    for observer in MODE.get().observers:
+        observer.backward_ran(node, dy, grads)
+    return grads
+
+
+def _place(source, pending, sink):
+    """Where a kernel may add the gradient of `source`: to what is pending, if nobody else sees that; or to a sink's."""
+    if isinstance(source, Tensor):
+        return sink.place(source) if sink else None
+    return Place(pending[source], True) if source in pending and _unseen(pending, source) else None
+
+
+def _unseen(arrays, key):
+    """Whether arrays[key] is known to nobody but the dict `arrays`, and neither is the array that it is a view of."""
+    base = arrays[key].base
+    return sys.getrefcount(arrays[key]) == ALONE and (base is None or sys.getrefcount(base) == ALONE + 1)
+
+
+_probe = {0: np.empty(0)}
+ALONE = sys.getrefcount(_probe[0])  # of an array that nothing but one container holds
 
 
 def _upstream(loss, dy):

@@ -27,6 +27,11 @@ def backend_of(x):
     return "numpy" if isinstance(x, np.ndarray) else _library(x)
 
 
+def is_float(dtype):
+    """Whether a dtype is of floating-point numbers; numpy does not know that bfloat16 (of ml_dtypes) is."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
 def to_numpy(x):
     """x as a numpy array: itself where it is one already, else copied from the GPU."""
     return np.asarray(x) if array_module(x) is np else x.get()

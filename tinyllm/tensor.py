@@ -37,7 +37,7 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, requires_grad):
-        if requires_grad and self.dtype.kind != "f":
+        if requires_grad and not backend.is_float(self.dtype):
             raise TypeError(f"only floating-point tensors can require a gradient, not {self.dtype}")
         self._requires_grad = requires_grad
 
@@ -74,7 +74,7 @@ def as_array(data, dtype=None):
     if isinstance(data, Tensor):
         data = data.data
     array = data if backend.is_array(data) else np.asarray(data)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and not backend.is_float(array.dtype):
         raise TypeError(f"a tensor holds numbers, not {array.dtype} such as {str(array.reshape(-1)[:1])[:40]}")
     if array is data:
         return data if dtype is None else data.astype(dtype, copy=False)

@@ -24,7 +24,8 @@ def groups(params, weight_decay=0.3):
 def assert_same(ours, optimizer, theirs, reference, dtype="float64"):
     for i, (p, q) in enumerate(zip(ours, theirs)):
         assert p.dtype == dtype and type(p.data) is np.ndarray
-        assert_close(f"parameter {i}", p.data, q.data, BOUND[dtype])
+        # one that steps of 0.1 bring close to 0 keeps the rounding of where it was
+        assert_close(f"parameter {i}", p.data, q.data, BOUND[dtype], floor=0.1)
         for name in ("m", "v"):
             assert_close(f"{name} {i}", optimizer.state[p][name], reference.state[q][name], BOUND[dtype])
         assert optimizer.state[p]["step"] == reference.state[q]["step"]
@@ -60,10 +61,10 @@ def test_it_is_the_plain_one(dtype, block, shapes, options, max_norm, data):
                 if event == "set from outside":
                     p.grad = g.copy()
                 else:
-                    optimizer.add_gradient(p, g)
+                    optimizer.take(p, g)
                 q.grad = g.copy()
                 if event == "two shares":
-                    optimizer.add_gradient(p, h)
+                    optimizer.take(p, h)
                     q.grad = g + h
                 elif event == "loaded":
                     p.data, q.data = h.copy(), h.copy()
@@ -115,7 +116,7 @@ def test_what_somebody_kept_of_a_parameter_is_never_written_to(keep):
     before = np.array(kept).copy()
     for steps in (1, 2):
         for p in params:
-            optimizer.add_gradient(p, np.ones(p.shape))
+            optimizer.take(p, np.ones(p.shape))
         optimizer.step()
         assert (np.array(kept) == before).all() and (params[0].data != np.ones((3, 3))).all()
         assert optimizer.copies == 1, "once: after that it is theirs alone"
@@ -127,11 +128,11 @@ def test_what_somebody_kept_of_a_gradient_is_never_written_to(keep):
     params = tensors([(3, 3), (2, 2)])
     optimizer = FlatAdamW(params)
     for p in params:
-        optimizer.add_gradient(p, np.ones(p.shape))
+        optimizer.take(p, np.ones(p.shape))
     kept = keep(params[0])
     optimizer.zero_grad()
     for p in params:
-        optimizer.add_gradient(p, np.full(p.shape, 2.0))
+        optimizer.take(p, np.full(p.shape, 2.0))
     assert (kept == 1).all() and all((p.grad == 2).all() for p in params)
     assert optimizer.clip(np.inf) == pytest.approx(2 * np.sqrt(13))
 
@@ -140,7 +141,7 @@ def test_a_graph_that_waits_for_its_backward_sees_the_weights_it_was_made_with()
     p, x = tensors([(3, 3)])[0], Tensor(np.ones((2, 3)), requires_grad=True)
     optimizer, before = FlatAdamW([p], lr=0.1), p.data.copy()
     y = (x @ p).sum()
-    optimizer.add_gradient(p, np.ones((3, 3)))
+    optimizer.take(p, np.ones((3, 3)))
     optimizer.step()
     y.backward()
     assert np.allclose(x.grad, before.sum(axis=1))
@@ -151,7 +152,7 @@ def test_a_step_allocates_no_vector_and_copies_nothing():
     optimizer, arrays = FlatAdamW(params), None
     for _ in range(4):
         for p in params:
-            optimizer.add_gradient(p, np.ones(p.shape))
+            optimizer.take(p, np.ones(p.shape))
         optimizer.clip(1.0), optimizer.step(), optimizer.zero_grad()
         now = [id(vector.array) for vector in (optimizer.p, optimizer.g, optimizer.m, optimizer.v)]
         assert arrays in (None, now) and optimizer.copies == 0

@@ -41,7 +41,7 @@ def _task(op):
     """What comes in, and what is to be returned, in words and shapes; no formula."""
     arrays, (y,) = shape_line(op.__doc__)
     rows = [("dy", y.brackets(), f"dL/d{y.name}"), *saved_by(op)]
-    if op.takes_needs:
+    if "needs" in op.asks:
         rows.append(("needs", "", "for each array, whether its gradient is wanted; you may work out all of them"))
     name_width, shape_width = (max(len(row[i]) for row in rows) for i in (0, 1))
     lines = [f"{name:<{name_width}}  {shape:<{shape_width}}  {what}" for name, shape, what in rows]

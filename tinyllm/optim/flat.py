@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..autograd import gradients
+from ..autograd import ALONE, Place, gradients
 from ..backend import backend_of
 from ..observe import MODE
 from .adamw import AdamW
@@ -67,11 +67,21 @@ class FlatAdamW(AdamW):
         if MODE.get().observers:
             super().backward(loss, dy)
         else:
-            gradients(loss, dy, self.add_gradient)
+            gradients(loss, dy, self)
 
-    def add_gradient(self, p, share):
-        """p.grad ← p.grad + share"""
+    def place(self, p):
+        """Where a kernel may add the gradient of p itself: its view, where nobody else can see it."""
         if p.grad is not None:
+            return Place(p.grad, True)
+        if p not in self.g.views or (self.g.seen(p) and not self.fixed):
+            return None
+        return Place(self.g.views[p], False)
+
+    def take(self, p, share):
+        """p.grad ← p.grad + share, or what `place` gave, where the share is in it already."""
+        if isinstance(share, Place):
+            p.grad = share.array
+        elif p.grad is not None:
             p.grad += share
         elif p not in self.g.views:  # no parameter of this optimizer
             p.grad = share.copy()
@@ -209,5 +219,4 @@ class Vector:
 
 
 _probe = {0: np.empty(0)}
-ALONE = sys.getrefcount(_probe[0])  # of an array that nothing but one container holds
 ALONE_AMONG_OTHERS = max(map(sys.getrefcount, _probe.values()))

@@ -97,7 +97,7 @@ class DataParallel:
             rows = slice(first + start, first + stop)
             with dropout_step(self.config.seed, step, rows.start):
                 loss, metrics = self.loss_of(self.model, *(array[rows] for array in arrays))
-            gradients(loss, np.asarray(weight, loss.dtype), shares.take)
+            gradients(loss, np.asarray(weight, loss.dtype), shares)
             said.append((weight, {**metrics, LOSS: loss.item()}))
         shares.finish()
         return said, self.optimizer.square_sum(*self.optimizer.part(rank, self.team.size))
@@ -113,6 +113,9 @@ class Shares:
         self.whole, self.rank, self.team = whole, rank, whole.team
         self.taken = np.zeros(len(whole.number), np.int64)  # how many of each parameter this rank had
         self.early = []  # (number, parameter, share, its turn)
+
+    def place(self, p):
+        """None: a rank may have to wait for its turn."""
 
     def take(self, p, share):
         i = self.whole.number[p]
