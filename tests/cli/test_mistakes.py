@@ -180,6 +180,7 @@ def test_shares_are_below_one(flag, value):
     [
         ("train --min-lr 1", "--min-lr must be at most --learning-rate 0.001, not 1.0"),
         ("train --warmup-iters 2000", "--warmup-iters must be below --max-iters 2000, not 2000"),
+        ("train --workers 99999999", "--workers must be at most 1024, not 99999999"),
         ("train --dtype float16", "--dtype must be float32 or float64, not float16"),
         ("train --backend tpu", "backend 'tpu' is unknown; choose one of numpy, cupy"),
         (f"{NEW} --n-head 3", "n_embd=128 is not divisible by n_head=3; choose 126 or 129"),

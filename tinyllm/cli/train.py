@@ -10,8 +10,8 @@ from .switch import Switch
 
 
 def _default(value):
-    """A default as --help shows it; no data is no value worth showing."""
-    return None if value == () else str(value)
+    """A default as --help shows it; no data, or what follows from other flags, is no value worth showing."""
+    return None if value in ((), None) else str(value)
 
 
 def train(

@@ -99,6 +99,7 @@ class TrainConfig(Settings):
                      "eval_interval", "workers"):  # fmt: skip
             value = getattr(self, name)
             self._require(name, value is None or value >= 1, "1 or more")
+        self._require("workers", (self.workers or 1) <= 1024, "at most 1024")
         for name in ("learning_rate", "min_lr", "weight_decay", "grad_clip", "warmup_iters", "seed"):
             value = getattr(self, name)
             self._require(name, value >= 0 and math.isfinite(value), "0 or more")
