@@ -9,17 +9,14 @@ Gradients of gradients are out of scope: a backward is plain array code that is 
 
 import heapq
 import inspect
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
-
-import numpy as np
 
 from .arguments import NUMBERS, as_floats, describe, tensors_of
 from .backend import array_module, backend_of, is_array, is_float
 from .observe import MODE
+from .places import Place, place_of
 from .tensor import Tensor, as_array
 
 OPS = {}  # every op there is, by name
@@ -109,18 +106,6 @@ def asks(backward):
     return frozenset({"needs", "into"} & inspect.signature(backward).parameters.keys())
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the gradient of an input adds up: array (+)= gradient. started: whether something is in it already.
-
-    Where it is not, what the array holds is garbage, to be overwritten. It may be wider than the input (float32 for
-    one of bfloat16).
-    """
-
-    array: object
-    started: bool
-
-
 class Node:
     """One op that ran: its backward, what its forward saved, and who made its inputs.
 
@@ -180,11 +165,22 @@ def gradients(loss, dy=None, sink=None):
     if sink and not loss.node:
         sink.take(loss, pending.pop(loss))
     newest = [loss.node] if loss.node else []
+    observers = MODE.get().observers
     while newest:
         node = heapq.heappop(newest)  # everyone who used its output is newer, so its dy is complete
-        for source, share in zip(node.inputs, _backward_of(node, pending, sink)):
+        dy, saved, asked = pending.pop(node), node.spend(), _asked(node, pending, sink)
+        try:
+            grads = node.pair.backward(dy, *saved, **asked)
+        except Exception as error:
+            error.add_note(f"in the backward of {node}")
+            raise
+        del saved  # nobody else holds it: its memory is free from here on
+        grads = node.checked(grads)
+        for observer in observers:
+            observer.backward_ran(node, dy, grads)
+        for source, share in zip(node.inputs, grads):
             if source is None or (isinstance(share, Place) and isinstance(source, Node)):
-                continue
+                continue  # nobody asks, or it is in `pending` already
             if sink and isinstance(source, Tensor):
                 sink.take(source, share)
                 continue
@@ -193,46 +189,20 @@ def gradients(loss, dy=None, sink=None):
                 heapq.heappush(newest, source)
             after = share if before is None else as_array(before + share)  # several users: their gradients add
             pending[source] = after
-            for observer in MODE.get().observers:
+            for observer in observers:
                 observer.gradient_added(source, before, share, after)
-        source = share = before = after = None  # that nothing but `pending` holds a gradient
+        dy = asked = grads = share = before = after = None  # `pending` alone holds gradients (see places.py)
     return pending  # every node has been popped: only the leaves are left
 
 
-def _backward_of(node, pending, sink):
-    """The gradients of a node's inputs, whose dy is pending."""
-    dy, saved, asked = pending.pop(node), node.spend(), {}
+def _asked(node, pending, sink):
+    """What the backward of a node wants to know (see `asks`)."""
+    told = {}
     if "needs" in node.pair.asks:
-        asked["needs"] = tuple(source is not None for source in node.inputs)
+        told["needs"] = tuple(source is not None for source in node.inputs)
     if "into" in node.pair.asks:
-        asked["into"] = tuple(_place(source, pending, sink) for source in node.inputs)
-    try:
-        grads = node.pair.backward(dy, *saved, **asked)
-    except Exception as error:
-        error.add_note(f"in the backward of {node}")
-        raise
-    del saved  # nobody else holds it: its memory is free from here on
-    grads = node.checked(grads)
-    for observer in MODE.get().observers:
-        observer.backward_ran(node, dy, grads)
-    return grads
-
-
-def _place(source, pending, sink):
-    """Where a kernel may add the gradient of `source`: to what is pending, if nobody else sees that; or to a sink's."""
-    if isinstance(source, Tensor):
-        return sink.place(source) if sink else None
-    return Place(pending[source], True) if source in pending and _unseen(pending, source) else None
-
-
-def _unseen(arrays, key):
-    """Whether arrays[key] is known to nobody but the dict `arrays`, and neither is the array that it is a view of."""
-    base = arrays[key].base
-    return sys.getrefcount(arrays[key]) == ALONE and (base is None or sys.getrefcount(base) == ALONE + 1)
-
-
-_probe = {0: np.empty(0)}
-ALONE = sys.getrefcount(_probe[0])  # of an array that nothing but one container holds
+        told["into"] = tuple(place_of(source, pending, sink) for source in node.inputs)
+    return told
 
 
 def _upstream(loss, dy):

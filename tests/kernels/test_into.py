@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tinyllm import Tensor, ops
-from tinyllm.autograd import OPS, Place, gradients, kernel
+from tinyllm.autograd import OPS, gradients, kernel
 from tinyllm.ops.activation import tanh_forward
+from tinyllm.places import Place
 
 
 class Sink:

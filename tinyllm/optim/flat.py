@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..autograd import ALONE, Place, gradients
+from ..autograd import gradients
 from ..backend import backend_of
 from ..observe import MODE
+from ..places import ALONE, Place
 from .adamw import AdamW
 from .optimizer import plain_numbers
 
