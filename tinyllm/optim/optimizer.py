@@ -58,6 +58,14 @@ class Optimizer:
         """`clip_grad_norm` of all its parameters."""
         return clip_grad_norm((p for group in self.param_groups for p in group["params"]), max_norm)
 
+    def master(self, p):
+        """p as the optimizer moves it, an array: p.data, or the more precise numbers that p.data is a rounding of."""
+        return p.data
+
+    def set_master(self, p, array):
+        """Set p to an array of its backend, as `master` gave it."""
+        p.data = array.astype(p.dtype, copy=False)
+
     def _check_place(self, p):
         arrays = [p.data, p.grad, *filter(is_array, self.state[p].values())]
         places = set(map(backend_of, arrays))

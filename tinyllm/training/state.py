@@ -50,8 +50,8 @@ class TrainState:
         """{"parameter.NAME", "m.NAME", "v.NAME": array}"""
         found = {}
         for name, parameter in self.learned():
-            moments = self.optimizer.state[parameter]
-            found |= {f"parameter.{name}": parameter.data, f"m.{name}": moments["m"], f"v.{name}": moments["v"]}
+            moments, numbers = self.optimizer.state[parameter], self.optimizer.master(parameter)
+            found |= {f"parameter.{name}": numbers, f"m.{name}": moments["m"], f"v.{name}": moments["v"]}
         return {name: to_numpy(array) for name, array in found.items()}
 
     def sizes(self):
@@ -102,9 +102,9 @@ class TrainState:
             raise ValueError(f"{path} does not fit the configuration: {wrong[0]}{more}. A run goes on with the sizes "
                              "and options it began with")
         for name, parameter in self.learned():
-            place, dtype = backend_of(parameter.data), parameter.dtype
+            place, dtype = backend_of(parameter.data), self.optimizer.master(parameter).dtype
             taken = {kind: to(arrays[f"{kind}.{name}"].astype(dtype), place) for kind in ("parameter", "m", "v")}
-            parameter.data = taken["parameter"]
+            self.optimizer.set_master(parameter, taken["parameter"])
             self.optimizer.state[parameter].update(step=facts["updates"], m=taken["m"], v=taken["v"])
         for name in FACTS:
             setattr(self, name, facts[name])
