@@ -18,9 +18,14 @@ def configure_optimizer(model, lr, betas, weight_decay, eps=1e-8, fused=None):
 
 def train_step(model, optimizer, ids, targets, lr, grad_clip=1.0, keeps=None):
     """One update at the rate lr; returns the loss and the norm of the gradients before they were clipped."""
+    loss = model.loss(ids, targets) if keeps is None else model.loss(ids, targets, keeps)
+    return update(model, optimizer, loss, lr, grad_clip)
+
+
+def update(model, optimizer, loss, lr, grad_clip=1.0):
+    """One update down the gradient of a loss; returns as train_step."""
     for group in optimizer.param_groups:
         group["lr"] = lr
-    loss = model.loss(ids, targets) if keeps is None else model.loss(ids, targets, keeps)
     loss.backward()
     norm = clip_grad_norm_(model.parameters(), grad_clip or math.inf)  # 0 or None: no clipping, as nanoGPT
     optimizer.step()
