@@ -1,6 +1,7 @@
 """Random bits that depend on nothing but their place, and the generators that everything else is drawn from."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,19 @@ from hypothesis import strategies as st
 
 import tinyllm
 from tinyllm import Tensor, manual_seed, nn, rand, randn
-from tinyllm.random import GOLDEN, DropoutStream, _mix, draw_from, dropout_step, dropout_stream, generator, random_bits
+from tinyllm.random import (
+    GOLDEN,
+    SITES,
+    DropoutStream,
+    _mix,
+    draw_from,
+    dropout_step,
+    dropout_stream,
+    generator,
+    mask_counters,
+    random_bits,
+    threshold,
+)
 
 KEY = {"seed": 3, "step": 5, "site": 7}
 
@@ -150,6 +163,41 @@ def test_a_worker_draws_its_rows_of_the_masks_of_the_batch():
     with dropout_step(seed=1, step=2, first=3):
         part = masks(shape=(4, 16))
     assert same(part, [mask[3:7] for mask in whole])
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_masks_drawn_from_counters_are_the_same(first):
+    counters = np.full((SITES, 2), 99, np.uint64)
+    for step in (2, 2**40):
+        with dropout_step(seed=1, step=step, first=first):
+            expected = masks()
+        counters[...] = mask_counters(1, step, first)  # what is there when the mask is drawn is what counts
+        with dropout_step(seed=9, step=9, first=9, counters=counters):
+            assert same(masks(), expected)
+
+
+def test_a_kernel_gets_the_counter_of_its_mask_and_only_where_there_are_counters():
+    x, drop = Tensor(np.ones((4, 6), np.float32)), nn.Dropout(0.5)
+    counters = mask_counters(1, 2)
+    fast = SimpleNamespace(pair_for=lambda x: "a kernel")
+    with dropout_step(1, 2):
+        assert drop.mask(x.shape, x, fast).dtype == bool
+    with dropout_step(1, 2, counters=counters):
+        assert drop.mask(x.shape, x).dtype == bool, "the op itself runs: no kernel"
+        assert np.array_equal(drop.mask(x.shape, x, fast), counters[1])
+        assert drop.eval().mask(x.shape, x, fast) is None
+    stream = DropoutStream(1, counters=counters)
+    stream.site = SITES
+    with pytest.raises(RuntimeError, match="may draw 1024 dropout masks here; --graph off"):
+        stream.keep((2,), 0.5)
+
+
+def test_a_counter_is_what_its_docstring_says():
+    (key, first), i = mask_counters(1, 2, 5)[7].reshape(2, 1), np.arange(24, dtype=np.uint64)
+    bits = _mix(key + (first * np.uint64(6) + i) * np.uint64(GOLDEN))
+    with dropout_step(1, 2, 5):
+        dropout_stream().site = 7
+        assert np.array_equal(dropout_stream().keep((4, 6), 0.3), (bits >= threshold(0.3)).reshape(4, 6))
 
 
 def test_dropout_steps_nest():

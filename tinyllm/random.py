@@ -32,28 +32,75 @@ def random_bits(shape, *, seed, step=0, site=0, first=0, xp=np):
 
     shape (N, ...)  ->  bits (N, ...) uint64
     """
+    start = int(_key(seed, step, site)[0]) + int(first) * math.prod(shape[1:]) * GOLDEN & MASK
+    return _bits_from(np.uint64(start), shape, xp)
+
+
+def _key(seed, step, site):
     key = np.zeros(1, np.uint64)
     for part in (seed, step, site):
-        key = _mix(key + np.uint64(GOLDEN) + np.uint64(int(part) & MASK))  # + GOLDEN: mix(0) would be 0
-    start = int(key[0]) + int(first) * math.prod(shape[1:]) * GOLDEN & MASK
+        part = part if isinstance(part, np.ndarray) else np.uint64(int(part) & MASK)
+        key = _mix(key + np.uint64(GOLDEN) + part)  # + GOLDEN: mix(0) would be 0
+    return key
+
+
+def _bits_from(start, shape, xp):
     i = xp.arange(math.prod(shape), dtype=np.uint64)
-    return _mix(i * np.uint64(GOLDEN) + np.uint64(start)).reshape(shape)
+    return _mix(i * np.uint64(GOLDEN) + start).reshape(shape)
+
+
+def threshold(p):
+    """Bits below it drop an element: a share p of all there are."""
+    return np.uint64(min(round(p * 2**64), MASK))
+
+
+SITES = 1024  # masks of a training step that there are counters for
+
+
+def mask_counters(seed, step, first=0):
+    """What the masks of a step are drawn from, as data, for a step that runs again and again as one CUDA graph.
+
+    seed, step, first  ->  counters (SITES, 2) uint64: of each site its key (see `random_bits`), and first
+    """
+    counters = np.full((SITES, 2), first, np.uint64)
+    counters[:, 0] = _key(seed, step, np.arange(SITES, dtype=np.uint64))
+    return counters
 
 
 class DropoutStream:
-    """The masks of one training step: the first one asked for has site 0, the next one site 1, …"""
+    """The masks of one training step: the first one asked for has site 0, the next one site 1, …
 
-    def __init__(self, seed, step=0, first=0):
-        self.seed, self.step, self.first, self.site = seed, step, first, 0
+    counters: `mask_counters` of the step, where a mask is to be drawn from what stands there when it is drawn.
+    """
+
+    def __init__(self, seed, step=0, first=0, counters=None):
+        self.seed, self.step, self.first, self.counters, self.site = seed, step, first, counters, 0
 
     def keep(self, shape, p, xp=np):
         """A mask that is False with probability p.
 
         shape (N, ...)  ->  keep (N, ...) bool
         """
-        bits = random_bits(shape, seed=self.seed, step=self.step, site=self.site, first=self.first, xp=xp)
+        if self.counters is not None:
+            key, first = self.counter().reshape(2, 1)  # arrays: they wrap around at 2⁶⁴
+            bits = _bits_from(first * np.uint64(math.prod(shape[1:]) * GOLDEN & MASK) + key, shape, xp)
+        else:
+            bits = random_bits(shape, seed=self.seed, step=self.step, site=self.site, first=self.first, xp=xp)
+            self.site += 1
+        return bits >= threshold(p)
+
+    def counter(self):
+        """The counters of the next mask, for a kernel that draws it itself; None where there are none.
+
+        ->  counter (2) uint64: element i of the mask stays where mix(key + (first · size of a row + i) · G) is at
+        least `threshold(p)`
+        """
+        if self.counters is None:
+            return None
+        if self.site == SITES:
+            raise RuntimeError(f"a training step may draw {SITES} dropout masks here; --graph off has no such limit")
         self.site += 1
-        return bits >= np.uint64(min(round(p * 2**64), MASK))
+        return self.counters[self.site - 1]
 
 
 _default = {}  # what `manual_seed` made
@@ -62,9 +109,11 @@ _generator = ContextVar("tinyllm.generator", default=None)
 
 
 @contextmanager
-def dropout_step(seed, step, first=0):
-    """Inside, dropout masks depend on (seed, step) and on their order alone; first: rows of the batch before these."""
-    token = _stream.set(DropoutStream(seed, step, first))
+def dropout_step(seed, step, first=0, counters=None):
+    """Inside, dropout masks depend on (seed, step) and on their order alone; first: rows of the batch before these.
+
+    counters: as of a DropoutStream, where they are on the GPU."""
+    token = _stream.set(DropoutStream(seed, step, first, counters))
     try:
         yield
     finally:

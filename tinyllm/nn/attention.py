@@ -26,7 +26,7 @@ class CausalSelfAttention(Module):
     def forward(self, x):
         B, T, C = x.shape
         qkv = self.c_attn(x)  # (B, T, 3C)
-        keep = self.attn_dropout.mask((B, self.n_head, T, T), like=x)
+        keep = self.attn_dropout.mask((B, self.n_head, T, T), qkv, ops.causal_attention)
         y = ops.causal_attention(qkv, keep, n_head=self.n_head, p=self.attn_dropout.p)
         return self.resid_dropout(self.c_proj(y))
 

@@ -14,11 +14,16 @@ class Dropout(Module):
             raise ValueError(f"dropout must be a probability from 0 to below 1, not {p}")
         self.p = p
 
-    def mask(self, shape, like):
-        """keep (shape) bool beside the tensor `like`; None where nothing is dropped."""
+    def mask(self, shape, like, op=ops.dropout):
+        """keep (shape) bool beside the tensor `like`, for `op` to use; None where nothing is dropped.
+
+        Where the op has a kernel that draws the mask itself, what it draws from (see `DropoutStream.counter`).
+        """
         if not self.training or self.p == 0:
             return None
-        return dropout_stream().keep(shape, self.p, xp=array_module(like.data))
+        stream = dropout_stream()
+        counter = stream.counter() if op.pair_for(like) is not op else None
+        return stream.keep(shape, self.p, xp=array_module(like.data)) if counter is None else counter
 
     def forward(self, x):
         keep = self.mask(x.shape, like=x)
