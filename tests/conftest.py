@@ -25,7 +25,7 @@ def strict_numpy():
 @pytest.fixture(autouse=True)
 def plain(request):
     """The ops as they stand in the book, but where kernels are what is tested, or a training that uses them."""
-    if {"kernels", "parallel", "training", "cli"} & set(request.path.parts):
+    if {"kernels", "cuda", "parallel", "training", "cli"} & set(request.path.parts):
         yield
     else:
         with plain_ops():

@@ -53,7 +53,7 @@ class Op:
 
     def __call__(self, *inputs, **options):
         tensors, dtype = tensors_of(self, inputs, options)
-        mode, pair = MODE.get(), self.pair_for(tensors[0])
+        mode, pair = MODE.get(), self.pair_for(tensors[0], dtype)
         try:
             y, saved = pair.forward(*(None if t is None else t.data for t in tensors), **options)
         except Exception as error:
@@ -72,9 +72,11 @@ class Op:
             observer.op_ran(self, tensors, options, output, saved)
         return output
 
-    def pair_for(self, x):
-        """What runs where x is the first array: a kernel of its backend where there is one, else the op itself."""
-        return self.kernels.get(backend_of(x.data), self) if self.kernels and MODE.get().kernels else self
+    def pair_for(self, x, dtype=None):
+        """What runs where x is the first array and the floats are of dtype, as x if not said: a kernel, or the op."""
+        pair = self.kernels.get(backend_of(x.data)) if self.kernels and MODE.get().kernels else None
+        fits = pair and (pair.dtypes is None or (x.dtype if dtype is None else dtype).name in pair.dtypes)
+        return pair if fits else self
 
     def __get__(self, tensor, owner=None):
         """As a function does, an op in a class body becomes a method: `exp = ops.exp`, then `x.exp()`."""
@@ -90,11 +92,15 @@ class Kernel(NamedTuple):
     forward: Callable
     backward: Callable
     asks: frozenset
+    dtypes: frozenset | None
 
 
-def kernel(op, backend, forward, backward):
-    """From now on, `op` of arrays of `backend` runs as this pair (but see `observe.plain_ops`)."""
-    op.kernels[backend] = Kernel(forward, backward, asks(backward))
+def kernel(op, backend, forward, backward, dtypes=None):
+    """From now on, `op` of arrays of `backend` runs as this pair (but see `observe.plain_ops`).
+
+    dtypes: the names of those it is for; all, if not said.
+    """
+    op.kernels[backend] = Kernel(forward, backward, asks(backward), dtypes and frozenset(dtypes))
 
 
 def asks(backward):

@@ -5,6 +5,6 @@ the environment, or `with plain_ops():`, runs the ops as they stand in tinyllm/o
 always does. A kernel keeps the contract of an op, but for what it saves.
 """
 
-from . import cpu
+from . import cpu, cuda
 
-__all__ = ["cpu"]
+__all__ = ["cpu", "cuda"]

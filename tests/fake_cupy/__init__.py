@@ -1,0 +1,57 @@
+"""A stand-in for cupy where there is no GPU: numpy inside, and stricter outside than cupy is.
+
+    with stand_in() as cupy:          # `import cupy` gives it
+        x = cupy.asarray(np.ones(3))
+        with cupy.step():             # inside, whatever would make the CPU wait for the GPU raises
+            x * 2
+        cupy.counts                   # Counts(launches=1, products=0, uploads=1, downloads=0, bytes=24)
+
+Its arrays have cupy's attributes and methods and no others, with cupy's arguments. What cupy refuses is refused:
+numpy's functions on its arrays, and arithmetic with numpy arrays. So is what cupy would do in silence, at a price: to
+copy an index to the GPU. Where cupy would give a wrong number, as for a row that is not there, numpy raises.
+
+device.py counts and refuses, array.py has the arrays, functions.py the functions, memory.py where arrays lie, raw.py
+the kernels in CUDA C++, which run through tests/cuda/shim.
+"""
+
+import sys
+from contextlib import contextmanager
+from types import ModuleType
+
+from .array import ndarray
+from .device import DEVICE, CaptureRefused, Counts, Device, HiddenSynchronisation, allowing
+from .functions import new_module
+
+__all__ = ["CaptureRefused", "Counts", "Device", "HiddenSynchronisation", "ndarray", "stand_in"]
+
+
+class StandIn(ModuleType):
+    """What `import cupy` gives; `counts`, `step` and `capture` are not cupy's."""
+
+    def __init__(self):
+        super().__init__("cupy")
+        self.__dict__.update({**vars(new_module()), "HiddenSynchronisation": HiddenSynchronisation,
+                              "CaptureRefused": CaptureRefused})  # fmt: skip
+
+    @property
+    def counts(self):
+        return Counts(**vars(DEVICE.counts))
+
+    def step(self):
+        return allowing("step")
+
+    def capture(self):
+        return allowing("capture")
+
+
+@contextmanager
+def stand_in():
+    """Inside, the stand-in is what `import cupy` gives."""
+    real, module = sys.modules.get("cupy"), StandIn()
+    DEVICE.counts, sys.modules["cupy"] = Counts(), module
+    try:
+        yield module
+    finally:
+        del sys.modules["cupy"]
+        if real is not None:
+            sys.modules["cupy"] = real

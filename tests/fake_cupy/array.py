@@ -1,0 +1,227 @@
+"""The arrays of the stand-in: numpy inside, with cupy's attributes and methods and no others."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from .device import DEVICE
+
+UNSUPPORTED = "Unsupported type <class 'numpy.ndarray'>: bring it to the GPU with cupy.asarray"
+
+
+class ndarray:
+    """An array of the GPU that is not there."""
+
+    __slots__ = ("_host", "base", "__weakref__")
+    __array_ufunc__ = None  # numpy_array + this is for __radd__ to answer, which refuses it
+    __hash__ = None
+
+    def __init__(self, host, base=None):
+        self._host, self.base = host if isinstance(host, np.ndarray) else np.asarray(host), base
+
+    def __array__(self, *arguments, **options):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy "
+                        "array explicitly.")
+
+    def __array_function__(self, function, *arguments):
+        raise TypeError(f"numpy.{function.__name__} of a cupy array: say xp.{function.__name__}")
+
+    # what is known without a look at the numbers
+
+    shape, dtype, ndim = (property(lambda self, name=n: getattr(self._host, name)) for n in ("shape", "dtype", "ndim"))
+    size, nbytes, itemsize = (
+        property(lambda self, name=n: getattr(self._host, name)) for n in ("size", "nbytes", "itemsize")
+    )
+
+    @property
+    def T(self):
+        return view(self._host.T, self)
+
+    @property
+    def flags(self):
+        return SimpleNamespace(c_contiguous=self._host.flags.c_contiguous, f_contiguous=self._host.flags.f_contiguous)
+
+    @property
+    def data(self):
+        return SimpleNamespace(ptr=self._host.ctypes.data)
+
+    def __len__(self):
+        return len(self._host)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    # the way back: the CPU waits
+
+    def get(self, stream=None, order="C", out=None, blocking=True):
+        DEVICE.download(self._host, "get()")
+        return self._host.copy()
+
+    def item(self):
+        DEVICE.download(self._host, "item()")
+        return self._host.item()
+
+    def tolist(self):
+        DEVICE.download(self._host, "tolist()")
+        return self._host.tolist()
+
+    def __bool__(self):
+        return bool(self._one("bool()"))
+
+    def __float__(self):
+        return float(self._one("float()"))
+
+    def __int__(self):
+        return int(self._one("int()"))
+
+    def __index__(self):
+        raise TypeError("only an int can be an index: this one would wait for the GPU")
+
+    def __repr__(self):
+        return repr(self._host) if DEVICE.allowed == "all" else f"<{self.shape} {self.dtype} on the GPU>"
+
+    def _one(self, how):
+        DEVICE.download(self._host, how)
+        return self._host.item()
+
+    # parts
+
+    def __getitem__(self, index):
+        index = hosts_of_index(index)
+        look_for_a_mask(index)
+        return made(self._host[index], self)
+
+    def __setitem__(self, index, value):
+        index = hosts_of_index(index)
+        look_for_a_mask(index)
+        if not isinstance(value, ndarray) and any(isinstance(part, np.ndarray) for part in parts(index)):
+            DEVICE.upload(np.asarray(value))  # cupy makes an array of a number that goes to places an array names
+        DEVICE.launch()
+        self._host[index] = host(value)
+
+    # methods, with cupy's arguments
+
+    def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
+        return self if not copy and self.dtype == dtype else launched(self._host.astype(dtype, order))
+
+    def copy(self, order="C"):
+        return launched(self._host.copy(order))
+
+    def reshape(self, *shape, order="C", copy=None):
+        return made(self._host.reshape(*shape), self)
+
+    def transpose(self, *axes):
+        return view(self._host.transpose(*axes), self)
+
+    def swapaxes(self, axis1, axis2):
+        return view(self._host.swapaxes(axis1, axis2), self)
+
+    def ravel(self, order="C"):
+        return made(self._host.ravel(order), self)
+
+    def sum(self, axis=None, dtype=None, out=None, keepdims=False):
+        return launched(self._host.sum(axis, dtype, keepdims=keepdims))
+
+    def mean(self, axis=None, dtype=None, out=None, keepdims=False):
+        return launched(self._host.mean(axis, dtype, keepdims=keepdims))
+
+    def max(self, axis=None, out=None, keepdims=False):
+        return launched(self._host.max(axis, keepdims=keepdims))
+
+    def min(self, axis=None, out=None, keepdims=False):
+        return launched(self._host.min(axis, keepdims=keepdims))
+
+    def argmax(self, axis=None, out=None, dtype=None, keepdims=False):
+        return launched(self._host.argmax(axis, keepdims=keepdims))
+
+    def all(self, axis=None, out=None, keepdims=False):
+        return launched(self._host.all(axis, keepdims=keepdims))
+
+    def any(self, axis=None, out=None, keepdims=False):
+        return launched(self._host.any(axis, keepdims=keepdims))
+
+    def clip(self, min=None, max=None, out=None):
+        if min is None and max is None:
+            raise ValueError("One of max or min must be given")
+        return launched(self._host.clip(host(min), host(max)))
+
+    def __matmul__(self, other):
+        return product(self._host, host(other))
+
+    def __rmatmul__(self, other):
+        return product(host(other), self._host)
+
+
+def _operator(name):
+    def method(self, *others):
+        result = getattr(self._host, name)(*map(host, others))
+        return result if result is NotImplemented else launched(result)
+
+    return method
+
+
+def _in_place(name):
+    def method(self, other):
+        DEVICE.launch()
+        getattr(self._host, name)(host(other))
+        return self
+
+    return method
+
+
+OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
+for _name in OPERATORS:
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+    setattr(ndarray, f"__r{_name}__", _operator(f"__r{_name}__"))
+    setattr(ndarray, f"__i{_name}__", _in_place(f"__i{_name}__"))
+for _name in ("neg", "pos", "abs", "invert", "lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+ndarray.__module__ = "cupy"  # as the real one's: that is how an array says where it lives
+
+
+def host(x):
+    """What numpy computes with in place of an argument; numpy arrays and what holds one are refused."""
+    if isinstance(x, ndarray):
+        return x._host
+    if isinstance(x, np.ndarray):
+        raise TypeError(UNSUPPORTED)
+    if isinstance(x, (list, tuple)):
+        return type(x)(map(host, x))
+    return x
+
+
+def hosts_of_index(index):
+    if isinstance(index, tuple):
+        return tuple(map(hosts_of_index, index))
+    if isinstance(index, (np.ndarray, list)):
+        raise TypeError("a numpy array or a list as index: cupy would copy it to the GPU in silence")
+    return host(index)
+
+
+def parts(index):
+    return index if isinstance(index, tuple) else (index,)
+
+
+def look_for_a_mask(index):
+    """How many places it picks decides the shape, so cupy counts them, and waits."""
+    if any(isinstance(part, np.ndarray) and part.dtype.kind == "b" for part in parts(index)):
+        DEVICE.download(np.empty(1), "a mask as index")
+
+
+def launched(result):
+    DEVICE.launch()
+    return ndarray(result)
+
+
+def view(result, source):
+    return ndarray(result, source if source.base is None else source.base)
+
+
+def made(result, source):
+    """A result that may be a view, which starts no kernel."""
+    return view(result, source) if np.may_share_memory(result, source._host) else launched(result)
+
+
+def product(a, b):
+    DEVICE.product()
+    return ndarray(a @ b)

@@ -1,0 +1,32 @@
+"""Where the arrays of the stand-in lie: poisoned, and with a page behind them that nobody may touch."""
+
+import ctypes
+import math
+import mmap
+
+import numpy as np
+
+POISON = b"\xff"  # NaN in every float type, −1 in integers
+ALIGNED = 16  # bytes: an array begins at a multiple, so up to 15 bytes may lie between its end and the forbidden page
+_libc = ctypes.CDLL(None)
+
+
+def guarded(shape, dtype):
+    """An array of poison: to read or write behind its end is a fault (which the shim tells), not another array's."""
+    dtype, shape = np.dtype(dtype), tuple(shape) if np.iterable(shape) else (shape,)
+    size = math.prod(shape) * dtype.itemsize
+    room = -(-max(size, 1) // ALIGNED) * ALIGNED
+    pages = -(-room // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, pages + mmap.PAGESIZE)
+    base = np.frombuffer(memory, np.uint8)
+    _libc.mprotect(ctypes.c_void_p(base.ctypes.data + pages), ctypes.c_size_t(mmap.PAGESIZE), 0)
+    base = base[pages - room : pages - room + size]
+    base[:] = POISON[0]
+    return base.view(dtype).reshape(shape)
+
+
+def copied(array):
+    """A copy of a numpy array in such memory."""
+    copy = guarded(array.shape, array.dtype)
+    copy[...] = array
+    return copy

@@ -1,0 +1,42 @@
+"""cupy.RawModule and RawKernel: CUDA C++ that the shim runs on the CPU, one launch a call."""
+
+import numpy as np
+
+from .array import ndarray
+from .device import DEVICE
+
+SCALARS = {np.dtype(code).type for code in "?bhilqBHILQefd"}  # what cupy passes on; of a Python number it makes 8 bytes
+
+
+class RawModule:
+    """CUDA C++ source; compiled at the first get_function, as cupy does."""
+
+    def __init__(self, code=None, *, path=None, options=(), backend="nvrtc"):
+        if code is None or path is not None or backend != "nvrtc":
+            raise NotImplementedError("the stand-in compiles source")
+        if not isinstance(options, tuple):
+            raise TypeError(f"options must be a tuple, not {type(options).__name__}")
+        self.code, self.options = code, options
+
+    def get_function(self, name):
+        return RawKernel(self.code, name, self.options)
+
+
+class RawKernel:
+    def __init__(self, code, name, options=()):
+        from tests.cuda.shim import compiled
+
+        self.kernel = compiled(code, options)[name]
+        self.max_dynamic_shared_size_bytes = 48 << 10
+
+    def __call__(self, grid, block, args, *, shared_mem=0):
+        if not isinstance(grid, tuple) or not isinstance(block, tuple) or not isinstance(args, tuple):
+            raise TypeError("grid, block and args must be tuples")
+        for x in args:
+            if not isinstance(x, (ndarray, int, float)) and type(x) not in SCALARS:
+                raise TypeError(f"Unsupported type {type(x)}")
+        if shared_mem > self.max_dynamic_shared_size_bytes:
+            raise ValueError(f"{shared_mem} bytes of shared memory, but the kernel may use "
+                             f"{self.max_dynamic_shared_size_bytes}: set max_dynamic_shared_size_bytes")
+        DEVICE.launch()
+        self.kernel(grid, block, [x._host if isinstance(x, ndarray) else x for x in args], shared_mem)

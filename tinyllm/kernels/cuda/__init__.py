@@ -1,0 +1,15 @@
+"""Kernels for an NVIDIA GPU, in CUDA C++: one .cu file a subject, with its formula and layout at its head.
+
+compile.py makes them run, common.cuh has what they share, and beside each .cu is the Python that launches it.
+Importing this loads no cupy: a source is compiled when its first kernel runs.
+"""
+
+from ...autograd import OPS, kernel
+from . import layer_norm
+from .compile import REAL
+
+__all__ = []
+
+for _module in (layer_norm,):
+    for _name, _pair in _module.KERNELS.items():
+        kernel(OPS[_name], "cupy", *_pair, dtypes=REAL)

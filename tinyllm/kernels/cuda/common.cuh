@@ -1,0 +1,130 @@
+// What every kernel here shares: bfloat16, 128-bit accesses, sums over a warp and a block, who is the last block.
+//
+// Source is common.cuh and then one subject's .cu, one text (no #include: nothing need be installed but the driver and
+// NVRTC). REAL is the type of the arrays, float or bf16; whatever is computed with or summed up is float.
+// The CPU shim of the tests compiles the same text with SHIM defined.
+
+struct bf16 { unsigned short bits; };  // the upper half of a float: 8 bits of exponent, 7 of mantissa
+
+__device__ inline float to_float(float x) { return x; }
+__device__ inline float to_float(bf16 x) { return __uint_as_float((unsigned)x.bits << 16); }
+
+template <class T> __device__ inline T from_float(float x);
+template <> __device__ inline float from_float<float>(float x) { return x; }
+
+// To the nearest, of two equally near ones to the even; NaN stays NaN.
+template <> __device__ inline bf16 from_float<bf16>(float x) {
+#ifdef SHIM
+    unsigned u = __float_as_uint(x);
+    if (x != x) return bf16{0x7fff};
+    return bf16{(unsigned short)((u + 0x7fff + (u >> 16 & 1)) >> 16)};
+#else
+    bf16 y;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+    return y;
+#endif
+}
+
+// N neighbours that are read and written in one access: PACK of them are 128 bits, the most there is. Their address must
+// be a multiple of 16 bytes: who launches a kernel looks whether it is (see packed() in compile.py), else N is 1.
+
+constexpr int PACK = 16 / sizeof(REAL);
+
+template <class T, int N> struct Bits;
+template <> struct Bits<float, 4> { typedef uint4 type; };
+template <> struct Bits<bf16, 8> { typedef uint4 type; };
+template <> struct Bits<float, 1> { typedef unsigned type; };
+template <> struct Bits<bf16, 1> { typedef unsigned short type; };
+
+template <int N, class T> __device__ inline void load(float (&to)[N], const T* from) {
+    typename Bits<T, N>::type bits = *reinterpret_cast<const typename Bits<T, N>::type*>(from);
+    T values[N];
+    memcpy(values, &bits, sizeof bits);
+#pragma unroll
+    for (int i = 0; i < N; i++) to[i] = to_float(values[i]);
+}
+
+template <int N, class T> __device__ inline void store(T* to, const float (&from)[N]) {
+    T values[N];
+#pragma unroll
+    for (int i = 0; i < N; i++) values[i] = from_float<T>(from[i]);
+    typename Bits<T, N>::type bits;
+    memcpy(&bits, values, sizeof bits);
+    *reinterpret_cast<typename Bits<T, N>::type*>(to) = bits;
+}
+
+// Sums: every thread gets the result. The order is fixed, so the same input gives the same bits.
+
+constexpr int WARP = 32;
+constexpr unsigned ALL = 0xffffffff;  // all lanes of a warp
+
+__device__ inline float warp_sum(float x) {
+#pragma unroll
+    for (int step = WARP / 2; step; step /= 2) x += __shfl_xor_sync(ALL, x, step);
+    return x;
+}
+
+__device__ inline float warp_max(float x) {
+#pragma unroll
+    for (int step = WARP / 2; step; step /= 2) x = fmaxf(x, __shfl_xor_sync(ALL, x, step));
+    return x;
+}
+
+__device__ inline int thread_of_block() { return (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x; }
+__device__ inline int threads_of_block() { return blockDim.x * blockDim.y * blockDim.z; }
+
+__device__ inline float block_sum(float x) {
+    __shared__ float sums[WARP];  // of each warp
+    int thread = thread_of_block(), lane = thread % WARP;
+    x = warp_sum(x);
+    __syncthreads();  // the sums of the call before have been read
+    if (lane == 0) sums[thread / WARP] = x;
+    __syncthreads();
+    return warp_sum(lane < threads_of_block() / WARP ? sums[lane] : 0);
+}
+
+// Shared memory whose size the launch says: T* name, 16 bytes aligned.
+#ifndef SHIM
+#define DYNAMIC_SHARED(T, name)                                   \
+    extern __shared__ __align__(16) unsigned char dynamic_shared[]; \
+    T* name = reinterpret_cast<T*>(dynamic_shared)
+#endif
+
+// Sums over the blocks of one launch, without a second one and without atomics on floats. Each block writes its part to
+// global memory and counts itself; who comes last finds the parts of all others there, and adds them in a fixed order.
+// It reads with __ldcg, past its own L1 cache. Counters are 0 before and after.
+
+// Whether this block is the last of `count` to come here.
+__device__ inline bool last_of(int count, int* counter) {
+    __shared__ bool last;
+    __threadfence();  // what this thread wrote is there before it is counted
+    __syncthreads();
+    if (thread_of_block() == 0) {
+        last = atomicAdd(counter, 1) == count - 1;
+        if (last) *counter = 0;
+        __threadfence();
+    }
+    __syncthreads();
+    return last;
+}
+
+// parts (gridDim.x, width): block b's threads have written parts[b]. True in one block, where parts[0] is now the sum
+// over all b. First the last of every ~√blocks neighbours adds theirs up, then the last of these all: two short sums
+// where one block would have a long one. counters: 1 + gridDim.x are enough.
+__device__ inline bool sum_over_blocks(float* parts, int width, int* counters) {
+    int blocks = gridDim.x, near = (int)ceilf(sqrtf((float)blocks)), group = blockIdx.x / near, first = group * near;
+    int groups = (blocks + near - 1) / near, thread = thread_of_block(), threads = threads_of_block();
+    auto add_up = [=](int first, int stride, int count) {
+        for (int i = thread; i < width; i += threads) {
+            float sum = 0, *part = parts + (long long)first * width + i;
+            for (int k = 0; k < count; k++) sum += __ldcg(part + (long long)k * stride * width);
+            *part = sum;
+        }
+    };
+    if (!last_of(min(near, blocks - first), counters + 1 + group)) return false;
+    add_up(first, 1, min(near, blocks - first));
+    if (!last_of(groups, counters)) return false;
+    add_up(0, near, groups);
+    __syncthreads();
+    return true;
+}
