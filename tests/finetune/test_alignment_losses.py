@@ -12,7 +12,7 @@ import reference.finetuning as theirs_
 from tests.models.test_gpt_equals_torch import both, random_weights
 from tests.op_checks import assert_close as assert_close_named
 from tinyllm import GPTConfig, Tensor, nn
-from tinyllm.finetune.advantages import adapted, gae, in_groups, leave_one_out
+from tinyllm.finetune.advantages import adapted_coefficient, gae, in_groups, leave_one_out
 from tinyllm.finetune.log_probs import answer_log_probs, token_log_probs
 from tinyllm.finetune.policy_losses import (
     clipped_policy_loss,
@@ -190,7 +190,7 @@ def test_whitening_counts_what_the_mask_counts():
 
 
 def test_the_kl_coefficient_is_adapted_within_a_fifth():
-    assert adapted(0.1, kl=6, target=6, n=100) == pytest.approx(0.1)
-    assert adapted(0.1, kl=600, target=6, n=100) == pytest.approx(0.1 * 1.02)
-    assert adapted(0.1, kl=0, target=6, n=100) == pytest.approx(0.1 * 0.98)
-    assert adapted(0.1, kl=6.6, target=6, n=1000) == pytest.approx(0.11)
+    assert adapted_coefficient(0.1, kl=6, target=6, n=100) == pytest.approx(0.1)
+    assert adapted_coefficient(0.1, kl=600, target=6, n=100) == pytest.approx(0.1 * 1.02)
+    assert adapted_coefficient(0.1, kl=0, target=6, n=100) == pytest.approx(0.1 * 0.98)
+    assert adapted_coefficient(0.1, kl=6.6, target=6, n=1000) == pytest.approx(0.11)

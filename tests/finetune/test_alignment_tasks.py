@@ -1,5 +1,6 @@
 """Instructions, rewards, DPO and policies as tasks of the one loop: they learn, and go on to the bit."""
 
+import json
 import math
 from dataclasses import replace
 from functools import partial
@@ -11,8 +12,10 @@ from tinyllm.backend import to_numpy
 from tinyllm.finetune.base import load_base
 from tinyllm.finetune.chat_template import TEMPLATES, template_of
 from tinyllm.finetune.dpo import DPO
+from tinyllm.finetune.freeze import count
 from tinyllm.finetune.instruct import InstructionTuning, answer, split
 from tinyllm.finetune.instruct_config import InstructConfig
+from tinyllm.finetune.loading import load_model
 from tinyllm.finetune.policy import ActorCritic
 from tinyllm.finetune.ppo import PolicyTask
 from tinyllm.finetune.ppo_config import PPOConfig
@@ -32,6 +35,7 @@ from tinyllm.finetune.rewards import (
 )
 from tinyllm.finetune.rollout import rollout
 from tinyllm.finetune.words import word_pairs, word_tasks, words_to_sort
+from tinyllm.models.tensor_file import read_tensors
 from tinyllm.training.loop import run_task
 from tinyllm.training.progress import read_metrics
 from tinyllm.training.run import load_run
@@ -50,7 +54,7 @@ def tuned(tmp_path_factory):
 
 
 def instruct(tuned, **options):
-    return InstructionTuning(replace(INSTRUCT, **options), TASKS)
+    return InstructionTuning(replace(INSTRUCT, **{"model": str(tuned)} if "tune" in options else {}, **options), TASKS)
 
 
 def dpo(tuned, **options):
@@ -320,17 +324,49 @@ def test_prompts_without_room_for_an_answer_are_left_out(tuned):
         make_prompts(words, TEMPLATES["chat"], tokenizer, 20, 8)
 
 
+@pytest.mark.parametrize("tune", ["lora", "bottleneck", "soft-prompt"])
 @pytest.mark.parametrize("make", [instruct, dpo, reward, policy], ids=["instruct", "dpo", "reward", "ppo"])
-def test_adapters_learn_in_place_of_the_model(make, tuned, tmp_path):
-    task = make(tuned, lora_rank=2, lora_alpha=4.0)
+def test_what_is_put_beside_a_model_learns_alone_and_is_kept_alone(make, tune, tuned, tmp_path):
+    task = make(tuned, tune=tune)
     state = run_task(task, tmp_path)
-    names = [name for name, _ in state.learned()]
-    assert any("lora_A" in name for name in names) and not any(name.endswith("base_layer.weight") for name in names)
-    again = load_classifier(tmp_path)[0] if make is reward else load_run(tmp_path)[0]
-    prompt = np.array([[1, 2, 3, 4]])
-    learned = {reward: state.model, policy: getattr(state.model, "policy", None)}.get(make) or state.model
-    last = (np.array([3]),) if make is reward else ()
+    learned = state.model.policy if make is policy else state.model
+    names = {name for name, p in learned.named_parameters() if p.requires_grad}
+    parts = {"lora": (".lora_A.weight", ".lora_B.weight"), "soft-prompt": ("prompt",),
+             "bottleneck": (".down.weight", ".down.bias", ".up.weight", ".up.bias")}[tune]  # fmt: skip
+    assert names and all(name.endswith((*parts, "score.weight")) for name in names)
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert "adapter_model.safetensors" in kept and "model.safetensors" not in kept
+    for name in ("adapter_model.safetensors", "best.safetensors"):
+        assert sum(a.size for a in read_tensors(tmp_path / name).values()) == count(learned)[1]
+    load = load_classifier if make is reward else load_model
+    again = load(tmp_path)[0]
+    prompt, last = np.array([[1, 2, 3, 4]]), (np.array([3]),) if make is reward else ()
     with learned.evaluating():
         assert np.allclose(again(prompt, *last).data, learned(prompt, *last).data, atol=1e-5)
-    if make is not reward:
-        assert (tmp_path / "adapter_model.safetensors").is_file()
+    load(tmp_path, best=True)
+
+
+def test_with_a_soft_prompt_dpo_and_ppo_begin_at_the_model_with_that_prompt(tuned):
+    judge = lambda question, answer: sum(map(ord, answer)) % 7
+    for task in (dpo(tuned, tune="soft-prompt", prompt_length=3), policy(tuned, judge, tune="soft-prompt")):
+        state = task.initial_state()
+        progress = task.step(state, next(task.batches(state)))
+        said = progress.metrics
+        assert said["kl"] == 0 if "kl" in said else progress.loss == float(np.float32(math.log(2)))
+        assert task.reference.h is not task.model.h and task.reference.wte.weight is task.model.wte.weight
+        assert not np.array_equal(task.reference.prompt.data, task.model.prompt.data), "the frozen one stays"
+
+
+def test_adapters_of_other_weights_are_refused(tuned, tmp_path):
+    run_task(dpo(tuned, tune="bottleneck"), tmp_path / "run")
+    with pytest.raises(ValueError, match="more parts than a GPT has"):
+        dpo(tmp_path / "run")
+    config = json.loads((tmp_path / "run/adapter_config.json").read_text())
+    other = tmp_path / "other"
+    model, tokenizer = load_run(tuned)
+    model.wpe.weight.data = model.wpe.weight.data + 1
+    model.save_pretrained(other)
+    for base, message in ((other, "are not those that it was tuned from"), (tmp_path / "no", "which is not there")):
+        (tmp_path / "run/adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": str(base)}))
+        with pytest.raises((ValueError, OSError), match=message):
+            load_model(tmp_path / "run")

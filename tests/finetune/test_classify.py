@@ -192,7 +192,7 @@ def test_the_data_of_python_itself_and_a_dry_run(home):
 
 
 def test_with_lora_only_adapters_and_the_head_are_kept(home):
-    arguments = ["--data=words.tsv", "--out-dir=lora", "--lora-rank=2", *SMALL]
+    arguments = ["--data=words.tsv", "--out-dir=lora", "--tune=lora", "--lora-rank=2", *SMALL]
     dry = tinyllm("finetune", "classify", "--dry-run", *arguments, cwd=home)
     learned = 2 * (8 + 24) + 2 * (8 + 8) + 2 * (8 + 32) + 2 * (32 + 8) + 2 * 8
     assert f"{learned:,} of them learn" in dry.stdout, dry.stderr
@@ -205,7 +205,8 @@ def test_with_lora_only_adapters_and_the_head_are_kept(home):
     for best in ([], ["--best"]):
         said = tinyllm("classify", "lora", "the goat is old today", *best, cwd=home)
         assert said.returncode == 0 and "animal" in said.stdout, said.stderr
-    wide = tinyllm("finetune", "classify", "--data=words.tsv", "--out-dir=wide", "--lora-rank=90", *SMALL, cwd=home)
+    arguments[1:4] = "--out-dir=wide", "--tune=lora", "--lora-rank=90"
+    wide = tinyllm("finetune", "classify", *arguments, cwd=home)
     assert wide.returncode == 2 and "rank 90 is above the size of the matrix, (8, 24)" in wide.stderr
 
 

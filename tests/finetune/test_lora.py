@@ -16,6 +16,7 @@ from tinyllm.finetune.classifier import Classifier
 from tinyllm.finetune.freeze import count
 from tinyllm.finetune.lora import LoRA, adapters, add_lora, merge, merged, unmerge
 from tinyllm.finetune.soft_prompt import SoftPrompt
+from tinyllm.generation import NoCache
 from tinyllm.models.tensor_file import read_tensors
 from tinyllm.observe import Observer, observe
 from tinyllm.training.build import build_optimizer
@@ -85,8 +86,9 @@ def test_what_peft_writes_is_read(tmp_path):
     theirs = get_peft_model(theirs, config)
     theirs.save_pretrained(tmp_path / "adapter")
     model = gpt()
-    paths = load_adapters(model, tmp_path / "adapter")
-    assert paths == [f"h.{i}.{name}" for i in range(2) for name in ("attn.c_attn", "mlp.c_fc")]
+    assert load_adapters(model, tmp_path / "adapter") is model
+    expected = [f"h.{i}.{name}" for i in range(2) for name in ("attn.c_attn", "mlp.c_fc")]
+    assert [path for path, _ in adapters(model)] == expected
     assert_close("logits", model(IDS).data, theirs(torch.tensor(IDS)).logits.detach().numpy(), 1e-6)
 
 
@@ -197,7 +199,7 @@ def test_mistakes_name_the_layer(tmp_path):
     with pytest.raises(ValueError, match="adapters for another model: base_model.model.transformer.h.0"):
         load_adapters(gpt(), _renamed(tmp_path))
     (tmp_path / CONFIG).write_text(json.dumps({"peft_type": "IA3"}))
-    with pytest.raises(ValueError, match="its peft_type is not LORA"):
+    with pytest.raises(ValueError, match="its peft_type is none of LORA, BOTTLENECK, PROMPT_TUNING"):
         load_adapters(gpt(), tmp_path)
 
 
@@ -210,6 +212,48 @@ def _renamed(folder):
 
 
 # bottlenecks and soft prompts
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_peft_reads_a_soft_prompt_and_has_the_same_logits(tmp_path):
+    from peft import PeftModel
+    from transformers import GPT2LMHeadModel
+
+    gpt().save_pretrained(tmp_path / "base")
+    model = SoftPrompt(gpt(), 2)
+    save_adapters(model, tmp_path / "prompt")
+    theirs = GPT2LMHeadModel.from_pretrained(tmp_path / "base", dtype=torch.float64)
+    theirs = PeftModel.from_pretrained(theirs, tmp_path / "prompt")
+    logits = theirs(torch.tensor(IDS)).logits[:, 2:].detach().numpy()
+    assert_close("logits", model(IDS).data, logits, 1e-6)  # peft keeps the vectors in float32
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 99))
+def test_the_cache_of_a_soft_prompt_gives_its_scores(n, T, seed):
+    model = SoftPrompt(gpt(), n).eval()
+    cache, plain = model.new_cache(2, 20), NoCache(model)
+    ids = np.random.default_rng(seed).integers(11, size=(2, T))
+    for _ in range(10):  # past the window, which is 8 − n
+        scores = cache(ids)
+        assert_close("scores", scores, plain(ids), 1e-11)
+        ids = np.append(ids, scores.argmax(axis=1)[:, None], axis=1)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda: SoftPrompt(gpt(), 2), r"prompt_embeddings is \(2, 8\) there, and \(2, 12\) here"),
+    (lambda: add_bottlenecks(gpt(), 3), r"h.0.attn.c_proj.down.weight is \(8, 3\) there, and \(12, 3\) here"),
+], ids=["soft prompt", "bottlenecks"])  # fmt: skip
+def test_other_adapters_are_saved_alone_too(change, message, tmp_path):
+    model = change()
+    for p in model.parameters():
+        p.data = p.data + 0.1 * p.requires_grad
+    save_adapters(model, tmp_path)
+    assert sum(array.size for array in read_tensors(tmp_path / WEIGHTS).values()) == count(model)[1]
+    again = load_adapters(gpt(), tmp_path)
+    assert np.array_equal(again(IDS).data, model(IDS).data) and count(again) == count(model)
+    with pytest.raises(ValueError, match=f"holds adapters for another model: .*{message}"):
+        load_adapters(GPT(GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=12)), tmp_path)
 
 
 def test_bottlenecks_begin_as_nothing_and_learn_alone():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import reference.adapters
 import reference.classifier
 import reference.ewc
 import reference.finetuning as theirs_
@@ -93,6 +94,45 @@ class Beside:
 def test_instruct(base, packing):
     task = InstructionTuning(InstructConfig(model=str(base), packing=packing, **RUN), word_tasks(30))
     Beside(task, torch_gpt(base)).hold(lambda model, ids, targets, *_: model.loss(ids, targets))
+
+
+def random_adapters(model, theirs):
+    """Both get the same adapters, of which none is 0 any more."""
+    rng, learned = np.random.default_rng(3), {n: p for n, p in model.named_parameters() if p.requires_grad}
+    beside = {name: p for name, p in theirs.named_parameters() if p.requires_grad}
+    assert set(learned) == set(beside)
+    for name, p in learned.items():
+        p.data = 0.3 * rng.standard_normal(p.shape)
+        beside[name].data = torch.tensor(p.data)
+    return theirs
+
+
+WAYS = {"lora": {"lora_rank": 2, "lora_alpha": 3.0}, "lora, q, k and v apart": {"lora_rank": 2, "lora_qkv_apart": True},
+        "bottleneck": {"bottleneck_size": 3}, "soft-prompt": {"prompt_length": 4}}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_put_beside_a_model(base, way):
+    config = InstructConfig(model=str(base), tune=way.partition(",")[0], **WAYS[way], **RUN)
+    task = InstructionTuning(config, word_tasks(30))
+    theirs = random_adapters(task.model, reference.adapters.adapt(torch_gpt(base), config.tune, config))
+    Beside(task, theirs).hold(lambda model, ids, targets, *_: model.loss(ids, targets))
+
+
+def test_dpo_through_adapters(base):
+    config = DPOConfig(model=str(base), tune="lora", beta=0.3, **RUN)
+    task, theirs = DPO(config, pairs()), reference.adapters.adapt(torch_gpt(base), "lora", config)
+    frozen = torch_gpt(base)  # B begins at 0: the reference is the model without adapters
+    with torch.no_grad():
+        for name, p in task.model.named_parameters():
+            if p.requires_grad:
+                theirs.get_parameter(name).copy_(torch.tensor(p.data))
+
+    def loss(model, ids, targets, last, margin, tie):
+        chosen, rejected = ((ids[:, i], targets[:, i]) for i in (0, 1))
+        return theirs_.dpo_loss(model, frozen, chosen, rejected, tie, 0.3)
+
+    Beside(task, theirs).hold(loss)
 
 
 def pairs():

@@ -39,7 +39,10 @@ def test_alignment_gives_numpys_numbers(kind, tuned, cupy, tmp_path):
     same_on_both(lambda backend: make(tuned, backend=backend, max_iters=3, **options), tmp_path)
 
 
-@pytest.mark.parametrize("options", [{}, {"lora_rank": 2}, {"freeze": "but-last-block", "balance": "weights"}], ids=str)
+WAYS = [{}, {"tune": "lora"}, {"tune": "soft-prompt"}, {"freeze": "but-last-block", "balance": "weights"}]
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
 def test_a_classifier_gives_numpys_numbers(options, base, cupy, tmp_path):
     how = {"max_iters": 4, "eval_interval": 2, **options}
     same_on_both(lambda backend: classification.task(base, backend=backend, **how), tmp_path)

@@ -103,7 +103,7 @@ def _defaults(arguments):
 
 
 def _config_of_run(folder, command):
-    from ..finetune.base import base_folder
+    from ..finetune.loading import base_folder
     from ..training.run import CONFIG, has_checkpoint
 
     if not (has_checkpoint(folder) or has_checkpoint(base_folder(folder))):

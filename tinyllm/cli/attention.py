@@ -32,17 +32,17 @@ def attention(
     best
         Use the weights that had the lowest validation loss, not the last ones.
     """
+    from ..finetune.loading import load_model
     from ..models import GPT, GPTConfig
     from ..tokenizers import CharTokenizer
     from ..tracing.attention import attention_weights, draw_attention, short
-    from ..training.run import load_run
 
     if best and not run:
         raise ValueError("--best is for the weights of a run; give it with --run")
     if not text:
         raise ValueError("TEXT is empty; give what the model is to read")
     if run:
-        model, tokenizer = load_run(run, best)
+        model, tokenizer = load_model(run, best)
     else:
         tokenizer = CharTokenizer.train(text)
         model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, block_size=len(text), **SIZES))

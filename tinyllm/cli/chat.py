@@ -52,14 +52,14 @@ def chat(
 
     from ..backend import require
     from ..finetune.chat_template import template_of
+    from ..finetune.loading import load_model
     from ..generation import Rules, TextStream, stream
     from ..generation.generate import end_ids
-    from ..training.run import load_run
     from .writing import end_of_text, show
 
     rules = Rules(temperature=temperature, top_k=top_k, top_p=top_p)
     require(backend)
-    model, tokenizer = load_run(run, best)
+    model, tokenizer = load_model(run, best)
     model.to(backend)
     template = template_of(run)
     tokenizer.encode(template.begin + template.user.format(content="", input="") + template.assistant)  # it must know

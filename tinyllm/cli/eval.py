@@ -56,7 +56,7 @@ def eval_(
 
     from ..backend import require
     from ..evaluation import TASKS
-    from ..training.run import load_run
+    from ..finetune.loading import load_model
     from .summary import print_table
 
     if task is None and template is None and limit is not None:
@@ -71,7 +71,7 @@ def eval_(
     if limit is not None and limit < 1:
         raise ValueError(f"--limit must be 1 or more, not {limit}")
     require(backend)
-    model, tokenizer = load_run(run, best)
+    model, tokenizer = load_model(run, best)
     model.to(backend)
     if template:
         result, rows = _prompt(model, tokenizer, template, data[0], shots, max_new_tokens, limit, quiet=json)

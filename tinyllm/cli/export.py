@@ -29,12 +29,13 @@ def export(
     best
         Use the weights that had the lowest validation loss, not the last ones.
     """
+    from ..finetune.loading import load_model, require_gpt
     from ..models.pretrained import save_arrays, save_npz
-    from ..training.run import load_run
 
     if out.exists():
         raise FileExistsError(f"{out} is there already; name another place")
-    model, tokenizer = load_run(run, best, without_tokenizer=True)
+    model, tokenizer = load_model(run, best, without_tokenizer=True)
+    require_gpt(run)
     if out.suffix == ".npz":
         save_npz(out, model.state_dict())
     elif out.suffix == ".safetensors":

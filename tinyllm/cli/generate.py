@@ -74,8 +74,8 @@ def generate(
         Where to compute: numpy (CPU) or cupy (NVIDIA GPU).
     """
     from ..backend import require
+    from ..finetune.loading import load_model
     from ..generation import Rules, beam_search, whole_text
-    from ..training.run import load_run
     from .writing import default_prompt, end_of_text, show, write
 
     rules = Rules(repetition_penalty, temperature, top_k, top_p, min_p or None)
@@ -86,7 +86,7 @@ def generate(
     if explain and num_samples > 1:
         raise ValueError("--explain explains one text; leave --num-samples out")
     require(backend)
-    model, tokenizer = load_run(run, best)
+    model, tokenizer = load_model(run, best)
     model.to(backend)
     if template or slot or shots:
         prompt, stop = _prompt(template, prompt, slot, shots, stop)

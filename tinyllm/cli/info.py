@@ -68,19 +68,22 @@ def print_words(run):
 
 
 def print_model(run):
-    from ..models.sizes import flops_per_token, parameter_count, training_memory
-    from ..training.run import CONFIG, STATE, has_checkpoint, load_run, read_config
+    from ..finetune.loading import load_model
+    from ..models.sizes import flops_per_token, training_memory
+    from ..training.run import CONFIG, STATE, has_checkpoint, read_config
     from ..training.state import read_facts
     from .summary import print_table
     from .text import scaled
 
-    model, tokenizer = load_run(run, without_tokenizer=True)
-    config = read_config(run) if Path(run, CONFIG).is_file() else None
-    itemsize = next(model.parameters()).data.itemsize
+    model, tokenizer = load_model(run, without_tokenizer=True)
+    facts = read_facts(run / STATE) if has_checkpoint(run) else None
+    tuned = facts is not None and facts["command"] != "train"  # with a config.toml of its own
+    config = read_config(run) if Path(run, CONFIG).is_file() and not tuned else None
+    itemsize, count = next(model.parameters()).data.itemsize, sum(p.data.size for p in model.parameters())
     print(f"{model}\n")
     rows = {
-        "parameters": f"{parameter_count(model.config):,}",
-        "weights": scaled(parameter_count(model.config) * itemsize, "B"),
+        "parameters": f"{count:,}",
+        "weights": scaled(count * itemsize, "B"),
         "arithmetic": f"{scaled(flops_per_token(model.config), 'FLOP')} a token in training, a third of it to generate",
         "tokenizer": f"{tokenizer.vocab_size:,} {_tokens(tokenizer)}" if tokenizer else "none in this folder",
     }  # fmt: skip
@@ -88,9 +91,9 @@ def print_model(run):
         memory = scaled(training_memory(model.config, config.batch_size, itemsize), "B")
         rows["training"] = f"about {memory} with batches of {config.batch_size} x {config.block_size}"
         rows["text"] = ", ".join(config.data) or "the manual of this Python"
-    if has_checkpoint(run):
-        facts = read_facts(run / STATE)
-        rows["trained"] = f"{facts['step']:,} of {config.max_iters:,} steps"
+    if facts:
+        rows["trained"] = f"{facts['step']:,} " + (
+            f"of {config.max_iters:,} steps" if config else f"steps of tinyllm {facts['command']}")  # fmt: skip
         if facts["best_val_loss"] is not None:
             rows["validation loss"] = f"{facts['best_val_loss']:.4f} at best, after step {facts['best_step']:,}"
     print_table(rows)

@@ -1,33 +1,44 @@
-"""A GPT that learns by adapters, where a TuneConfig asks for them, and as a plain GPT again."""
+"""A model that is adapted: it stays as it is, and what is put beside it learns (--tune).
+
+lora.py, bottleneck.py and soft_prompt.py are the ways; of a run that goes one of them, adapters alone are kept.
+"""
+
+import copy
 
 from ..models import GPT
-from .adapter_file import save_adapters
-from .lora import adapters, add_configured, merge, unmerge
+from ..models.pretrained import save_config
+from .adapter_file import adapter_arrays, kind_of, save_adapters
+from .bottleneck import add_bottlenecks
+from .lora import add_configured
+from .soft_prompt import SoftPrompt
 
-BASE = ".base_layer."  # in the path of a weight that has an adapter beside it
 
-
-def with_adapters(gpt, config):
-    """The GPT, with LoRA adapters that learn in its place where the config gives them a rank."""
-    if config.lora_rank:
+def adapted(gpt, way, config):
+    """The GPT as it learns by a way of WAYS, with the sizes that an AdapterConfig says."""
+    if way == "lora":
         add_configured(gpt, config)
+    elif way == "bottleneck":
+        add_bottlenecks(gpt, config.bottleneck_size, config.seed)
+    elif way == "soft-prompt":
+        return SoftPrompt(gpt, config.prompt_length, config.seed)
     return gpt
 
 
-def plain(gpt):
-    """A GPT without adapters that computes the same: itself where it has none, else a copy with them merged."""
-    if not adapters(gpt):
-        return gpt
-    copy = GPT(gpt.config, dtype=str(gpt.wte.weight.dtype))
-    merge(gpt)
-    arrays = {name.replace(BASE, "."): p.data for name, p in gpt.named_parameters() if ".lora_" not in name}
-    copy.load_state_dict(arrays)
-    unmerge(gpt)
-    return copy
+def frozen_copy(model):
+    """The same model once more, which learns nothing. What does not learn in the one either is there once for both."""
+    shared = {id(p): p for p in model.parameters() if not p.requires_grad}
+    return copy.deepcopy(model, shared).requires_grad_(False).eval()
 
 
-def save_adapted(gpt, folder, base):
-    """Write the model as a plain one, to be used, and its adapters alone where it has some; base: what they adapt."""
-    plain(gpt).save_pretrained(folder)
-    if adapters(gpt):
-        save_adapters(gpt, folder, base)
+def save_tuned(model, folder, base):
+    """Write a GPT or a Classifier or, of an adapted one, config.json and the adapters; base: what they adapt."""
+    if kind_of(model) is None:
+        model.save_pretrained(folder)
+        return
+    save_config(model, folder) if isinstance(model, GPT) else model.save_config(folder)
+    save_adapters(model, folder, base)
+
+
+def tuned_arrays(model):
+    """{name: array} of what `save_tuned` writes."""
+    return model.state_dict() if kind_of(model) is None else adapter_arrays(model)

@@ -38,7 +38,7 @@ def in_groups(rewards, size):
     return ((groups - groups.mean(axis=1, keepdims=True)) / (spread + 1e-4)).reshape(-1)
 
 
-def adapted(beta, kl, target, n, horizon=1000):
+def adapted_coefficient(beta, kl, target, n, horizon=1000):
     """β after n answers that were `kl` nats from the reference: larger where that is above the target, else smaller.
 
     Ziegler et al. 2019 (arXiv:1909.08593).

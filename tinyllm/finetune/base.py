@@ -1,7 +1,6 @@
 """The model that a fine-tuning starts from: one that is there, or a small one that learns to write first."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +9,6 @@ from ..backend import backend_of, to
 from ..data.hub import local_model
 from ..data.windows import IGNORED
 from ..generation import whole_text
-from ..models import GPT
 from ..tensor import Tensor
 from ..tokenizers import BPETokenizer
 from ..tokenizers import load as load_tokenizer
@@ -20,6 +18,7 @@ from ..training.state import TrainState, digest
 from ..training.task import Task
 from .batches import epoch_batches
 from .examples import pad
+from .loading import load_gpt
 
 END = "<|endoftext|>"
 
@@ -28,7 +27,7 @@ def load_base(name, config):
     """The GPT and the tokenizer of a folder or of a model that was downloaded, with the dropout and the precision of
     a TuneConfig, and the sha256 of its weights."""
     folder = local_model(name)
-    model, tokenizer = GPT.from_pretrained(folder).train(), load_tokenizer(folder)
+    model, tokenizer = load_gpt(folder).train(), load_tokenizer(folder)
     if tokenizer.vocab_size > model.config.vocab_size:
         raise ValueError(f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens, the model "
                          f"{model.config.vocab_size:,}; they do not belong together")
@@ -106,8 +105,3 @@ class TextPretraining(Task):
     def sample(self, state):
         options = {"seed": self.config.seed, "eos_token_id": int(self.end[0]), **SAMPLING}
         return whole_text(state.tokenizer, state.model.generate(self.end, self.config.block_size, **options)[1:])
-
-
-def base_folder(folder):
-    """Where a run keeps the model that it pre-trained itself."""
-    return Path(folder, "base")

@@ -26,7 +26,7 @@ class Classifier(nn.Module):
     """
 
     def __init__(self, gpt, n_outputs, problem="single-label", seed=0):
-        self.problem = problem
+        self.problem, self.n_outputs = problem, n_outputs
         self.transformer = gpt
         with draw_from(seed):
             weight = nn.init.normal((n_outputs, gpt.config.n_embd), std=0.02)
@@ -40,7 +40,7 @@ class Classifier(nn.Module):
 
     @property
     def block_size(self):
-        return self.config.block_size
+        return self.transformer.block_size
 
     def forward(self, ids, last):
         return self.judge(self.transformer.hidden(ids), last)
@@ -88,7 +88,7 @@ class Classifier(nn.Module):
         save_config(self.transformer, directory)
         path = Path(directory, "config.json")
         config = read_json(path) | {"architectures": ["GPT2ForSequenceClassification"], **self.labels}
-        config |= {"num_labels": len(self.score.weight), "problem_type": PROBLEM_TYPES[self.problem]}
+        config |= {"num_labels": self.n_outputs, "problem_type": PROBLEM_TYPES[self.problem]}
         replace_text(path, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod

@@ -8,7 +8,7 @@ from ..tensor import Tensor
 from ..training.build import build_optimizer
 from ..training.state import TrainState
 from ..training.task import Task
-from .adapter_file import adapter_arrays, save_adapters
+from .adapted import adapted, save_tuned, tuned_arrays
 from .base import encode, load_base
 from .batches import epoch_batches
 from .classifier import Classifier
@@ -63,14 +63,10 @@ class Classification(Task):
         return list(map(Tensor, arrays))
 
     def save_model(self, model, folder):
-        if self.config.lora_rank:
-            model.save_config(folder)
-            save_adapters(model, folder, self.config.model)
-        else:
-            model.save_pretrained(folder)
+        save_tuned(model, folder, self.config.model)
 
     def best_arrays(self, model):
-        return adapter_arrays(model) if self.config.lora_rank else model.state_dict()
+        return tuned_arrays(model)
 
     def loss(self, model, *arrays):
         return model.loss(*arrays, lm_weight=self.config.lm_weight), {}
@@ -116,7 +112,10 @@ class Classification(Task):
 
 def build_classifier(gpt, n_outputs, config):
     """A GPT with a new head; what does not learn, as a ClassifyConfig says, is frozen."""
-    model = Classifier(freeze(gpt, config.freeze), n_outputs, config.problem, config.seed)
-    if config.lora_rank and "score" not in add_configured(model, config):
+    how = n_outputs, config.problem, config.seed
+    if config.tune != "lora":
+        return Classifier(adapted(freeze(gpt, config.freeze), config.tune, config), *how)
+    model = Classifier(gpt, *how)
+    if "score" not in add_configured(model, config):  # its patterns may name the head, too
         model.score.requires_grad_()  # nothing knows yet what it is to say
     return model

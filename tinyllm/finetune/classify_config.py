@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .config import AdapterConfig
+from .config import AdaptableConfig
 
 PROBLEMS = ("single-label", "multi-label", "regression")
 FREEZE = ("none", "but-last-block", "all")
@@ -10,7 +10,7 @@ BALANCE = ("undersample", "weights", "none")
 
 
 @dataclass(frozen=True)
-class ClassifyConfig(AdapterConfig):
+class ClassifyConfig(AdaptableConfig):
     data: str | None = None
     "Texts with labels: .tsv (label, tab, text), .csv or .jsonl with label and text; by default lines of code or prose."
     dropout: float = 0.2
@@ -44,7 +44,8 @@ class ClassifyConfig(AdapterConfig):
             self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         for name in ("n_layer", "n_head", "n_embd", "block_size", "pretrain_iters"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
-        self._require("freeze", self.freeze == "none" or not self.lora_rank, "none with --lora-rank, which freezes all")
+        self._require("freeze", self.freeze == "none" or self.tune == "all", f"none with --tune {self.tune}, which "
+                      "freezes all of the model")
         self._require("vocab_size", self.vocab_size >= 257, "257 or more: 256 bytes, and the end of a text")
         self._require("lm_weight", 0 <= self.lm_weight < float("inf"), "0 or more")
         self._require("token_dropout", 0 <= self.token_dropout < 1, "from 0 to below 1")

@@ -7,6 +7,13 @@ from pathlib import Path
 from ..training.config import Settings
 
 PRESETS = Path(__file__).parent / "presets"  # PRESETS / command: TOML files of its flags
+WAYS = {  # what may learn: {flag that belongs to it: its value where none is given}
+    "all": {},
+    "lora": {"lora_rank": lambda config: 8, "lora_alpha": lambda config: 2.0 * config.lora_rank,
+             "lora_dropout": None, "lora_targets": None, "lora_qkv_apart": None},
+    "bottleneck": {"bottleneck_size": lambda config: 16},
+    "soft-prompt": {"prompt_length": lambda config: 8},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,21 +80,51 @@ class TuneConfig(Settings):
 
 @dataclass(frozen=True)
 class AdapterConfig(TuneConfig):
-    lora_rank: int = 0
-    "Rank of LoRA adapters, which learn in place of the model; 0 for none."
+    """What belongs to a way to adapt a model; a subclass says which ways are gone."""
+
+    lora_rank: int | None = None
+    "With lora: rank of the adapters; by default 8."
     lora_alpha: float | None = None
-    "Their scale, times the rank; by default twice the rank."
+    "With lora: their scale, times the rank; by default twice the rank."
     lora_dropout: float = 0.0
-    "Probability with which an input of theirs is dropped."
+    "With lora: probability with which an input of theirs is dropped."
     lora_targets: str = "c_attn,c_proj,c_fc"
-    "Linear layers to put them beside: patterns of names, or of their ends, with commas between; * for all."
+    "With lora: linear layers to put them beside, patterns of names, or of their ends, with commas between; * for all."
     lora_qkv_apart: bool = False
-    "Adapt q, k and v each with a rank of its own."
+    "With lora: adapt q, k and v each with a rank of its own."
+    bottleneck_size: int | None = None
+    "With bottleneck: its channels; by default 16."
+    prompt_length: int | None = None
+    "With soft-prompt: how many vectors it has; by default 8."
 
     def __post_init__(self):
         super().__post_init__()
-        if self.lora_alpha is None:
-            object.__setattr__(self, "lora_alpha", 2.0 * self.lora_rank)
-        for name in ("lora_rank", "lora_alpha"):
-            self._require(name, 0 <= getattr(self, name) < math.inf, "0 or more")
+        for way, defaults in WAYS.items():
+            for name in defaults:
+                if way not in self.ways and getattr(self, name) != getattr(type(self), name):
+                    flag = name.replace("_", "-")
+                    raise ValueError(f"--{flag} says nothing without {self.ASKED_BY} {way}; give both or none")
+        for way in self.ways:
+            for name, default in WAYS[way].items():
+                if getattr(self, name) is None:
+                    object.__setattr__(self, name, default(self))
+        for name in ("lora_rank", "bottleneck_size", "prompt_length"):
+            self._require(name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more")
+        self._require("lora_alpha", self.lora_alpha is None or 0 <= self.lora_alpha < math.inf, "0 or more")
         self._require("lora_dropout", 0 <= self.lora_dropout < 1, "from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class AdaptableConfig(AdapterConfig):
+    ASKED_BY = "--tune"
+
+    tune: str = "all"
+    "What learns: all of the model or, beside it, lora, a bottleneck in each half of a block, or a soft-prompt."
+
+    def __post_init__(self):
+        self._require("tune", self.tune in WAYS, f"one of {', '.join(WAYS)}")
+        super().__post_init__()
+
+    @property
+    def ways(self):
+        return (self.tune,)

@@ -1,9 +1,9 @@
 """Direct preference optimization: pairs of answers teach the policy itself."""
 
 from ..backend import number
-from .adapted import plain
+from .adapted import frozen_copy
 from .instruct import answer
-from .log_probs import answer_log_probs, frozen_copy
+from .log_probs import answer_log_probs
 from .preference_losses import dpo_loss
 from .preference_task import PreferenceTask
 from .preferences import both, wins
@@ -18,7 +18,7 @@ class DPO(PreferenceTask):
 
     def __init__(self, config, pairs):
         super().__init__(config, pairs)
-        self.reference = frozen_copy(plain(self.gpt))
+        self.reference = frozen_copy(self.model)
 
     def loss(self, model, ids, targets, last, margin, tie):
         rows = ids.reshape(-1, ids.shape[-1]), targets.reshape(-1, targets.shape[-1])  # (2B, T)

@@ -3,9 +3,11 @@
     nothing     all of it learns the new text
     replay      some of each batch is old text
     freezing    only the last block learns
-    lora        only adapters learn
+    lora        only adapters learn; so with bottleneck and soft-prompt
     ewc         what the old text needs is held by springs (fisher.py)
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,11 +20,10 @@ from ..training.evaluate import evaluate
 from ..training.state import TrainState
 from ..training.task import Task
 from ..training.train import Pretraining
-from .adapter_file import adapter_arrays, save_adapters
+from .adapted import adapted, save_tuned, tuned_arrays
 from .base import load_base
 from .fisher import fisher, penalty
 from .freeze import freeze
-from .lora import add_configured
 
 COMMAND = "finetune forgetting"
 MEASURED = 10_000  # tokens at most of each text on which a model is measured
@@ -51,8 +52,8 @@ class NewTask(Task):
         self.model, self.tokenizer, self.base_sha256 = load_base(base, config)
         if method == "freezing":
             freeze(self.model, "but-last-block")
-        elif method == "lora":
-            add_configured(self.model, config)
+        elif method in config.ways:
+            self.model = adapted(self.model, method, config)
         elif method == "ewc":
             windows = WindowDataset(old.train_ids, config.block_size, stride=1)
             starts = np.random.default_rng(config.seed).integers(len(windows), size=config.fisher_windows)
@@ -65,10 +66,11 @@ class NewTask(Task):
         return TrainState(self.model, optimizer, self.tokenizer, sha256, base_sha256=self.base_sha256)
 
     def batches(self, state):
-        new = batches(self.new.train_ids, self.config, state.step)
+        config = replace(self.config, block_size=min(self.config.block_size, state.model.block_size))
+        new = batches(self.new.train_ids, config, state.step)
         if self.method != "replay":
             return new
-        old = batches(self.old.train_ids, self.config, state.step)
+        old = batches(self.old.train_ids, config, state.step)
         n = max(1, round(self.config.replay * self.config.batch_size))
         is_old = (np.arange(self.config.rows) % self.config.batch_size < n)[:, None]
         return ([Tensor(np.where(is_old, a.data, b.data)) for a, b in zip(*pair)] for pair in zip(old, new))
@@ -87,10 +89,7 @@ class NewTask(Task):
         return evaluate(model, corpus.val_ids[:MEASURED], self.config.batch_size)
 
     def save_model(self, model, folder):
-        if self.method == "lora":
-            save_adapters(model, folder, self.base)
-        else:
-            model.save_pretrained(folder)
+        save_tuned(model, folder, self.base)
 
     def best_arrays(self, model):
-        return adapter_arrays(model) if self.method == "lora" else model.state_dict()
+        return tuned_arrays(model)

@@ -2,27 +2,28 @@
 
 from dataclasses import dataclass
 
-from .config import AdapterConfig
+from .config import WAYS, AdapterConfig
 
 METHODS = ("nothing", "replay", "freezing", "lora", "ewc")
+MORE = ("bottleneck", "soft-prompt")  # those that are compared where --methods names them
 
 
 @dataclass(frozen=True)
 class ForgettingConfig(AdapterConfig):
+    ASKED_BY = "--methods"
+
     data: str | None = None
     "Text of the new task; by default code of Python's own library."
     old_data: str | None = None
     "Text of the old task; by default Python's manual."
     methods: str = ",".join(METHODS)
-    "Which to compare, with commas between."
+    "Which to compare, with commas between; there are bottleneck and soft-prompt, too."
     replay: float = 0.25
     "With replay: the share of each batch that is old text."
     ewc_lambda: float = 300.0
     "With ewc: how much it costs to move a weight that the old task needs."
     fisher_windows: int = 200
     "With ewc: windows of old text from which it learns which weights those are."
-    lora_rank: int = 8
-    "With lora: rank of the adapters."
     max_iters: int = 200
     "Training steps on the new task, for each method."
     eval_interval: int = 50
@@ -39,17 +40,21 @@ class ForgettingConfig(AdapterConfig):
     "Steps in which it learns the old task."
 
     def __post_init__(self):
-        super().__post_init__()
         for name in self.chosen:
-            self._require("methods", name in METHODS, f"some of {', '.join(METHODS)}")
+            self._require("methods", name in METHODS + MORE, f"some of {', '.join(METHODS + MORE)}")
+        super().__post_init__()
         self._require("replay", 0 < self.replay < 1, "above 0 and below 1")
         self._require("ewc_lambda", 0 <= self.ewc_lambda < float("inf"), "0 or more")
-        for name in ("lora_rank", "n_layer", "n_head", "n_embd", "block_size", "pretrain_iters", "fisher_windows"):
+        for name in ("n_layer", "n_head", "n_embd", "block_size", "pretrain_iters", "fisher_windows"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
 
     @property
     def chosen(self):
         return [name.strip() for name in self.methods.split(",")]
+
+    @property
+    def ways(self):
+        return [name for name in self.chosen if name in WAYS]
 
     @property
     def tokens_per_step(self):

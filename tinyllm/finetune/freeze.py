@@ -27,9 +27,10 @@ class Sizes:
     memory: int  # bytes at the peak of a step, nearly
 
     @classmethod
-    def of(cls, model, config):
-        """Of the fine-tuning of a model, frozen as it will be, as a TuneConfig says."""
+    def of(cls, model, config, copies=1):
+        """Of the fine-tuning of a model, frozen as it will be, as a TuneConfig says; copies: how many of what learns
+        are in memory, with those that it is compared with."""
         parameters, learned = count(model)
         itemsize = next(model.parameters()).data.itemsize
         memory = training_memory(model.config, config.batch_size, itemsize) - 3 * itemsize * (parameters - learned)
-        return cls(parameters, learned, memory)
+        return cls(parameters, learned, memory + (copies - 1) * itemsize * learned)

@@ -15,7 +15,7 @@ from ..tokenizers import CharTokenizer
 from ..training.build import build_optimizer
 from ..training.state import TrainState
 from ..training.task import Task
-from .adapted import plain, save_adapted, with_adapters
+from .adapted import adapted, save_tuned, tuned_arrays
 from .base import load_base
 from .batches import EpochBatches
 from .chat_template import template_named
@@ -38,10 +38,10 @@ class InstructionTuning(Task):
         super().__init__(config)
         self.template = template_named(config.template)
         self.data_sha256 = sha256_of(conversations)
-        self.model, self.tokenizer, self.base_sha256 = (
+        gpt, self.tokenizer, self.base_sha256 = (
             load_base(config.model, config) if config.model else new_model(config, conversations, self.template)
         )
-        with_adapters(self.model, config)
+        self.model = adapted(gpt, config.tune, config)
         self.val, train = split(conversations, config.val_fraction, config.seed)
         how = self.template, self.tokenizer, self.model.block_size
         self.train_examples, self.left_out = encode_all(train, *how, learn_all=config.learn_all)
@@ -81,11 +81,11 @@ class InstructionTuning(Task):
         return "\n".join(texts)
 
     def save_model(self, model, folder):
-        save_adapted(model, folder, self.config.model)
+        save_tuned(model, folder, self.config.model)
         self.template.save(folder)
 
     def best_arrays(self, model):
-        return plain(model).state_dict()
+        return tuned_arrays(model)
 
 
 def new_model(config, conversations, template):

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from .config import AdapterConfig
+from .config import AdaptableConfig
 
 
 @dataclass(frozen=True)
-class InstructConfig(AdapterConfig):
+class InstructConfig(AdaptableConfig):
     data: str | None = None
     "JSON or JSONL file: instruction/output, messages, conversations, prompt/completion; by default tasks on words."
     template: str = "chat"
@@ -36,4 +36,7 @@ class InstructConfig(AdapterConfig):
         super().__post_init__()
         for name in ("n_layer", "n_head", "n_embd", "block_size"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
+        if self.tune != "all" and not self.model:
+            raise ValueError(f"--tune {self.tune} adapts a model that is there; name it with --model")
+        self._require("packing", not self.packing or self.tune != "soft-prompt", "left out with --tune soft-prompt")
         self._require("val_fraction", 0 < self.val_fraction < 1, "between 0 and 1")

@@ -1,8 +1,6 @@
-"""How likely a model finds what was said, and the frozen copy of a model that it is compared with."""
+"""How likely a model finds what was said."""
 
-from .. import nn, ops
-from ..backend import backend_of
-from ..models import GPT
+from .. import ops
 
 
 def token_log_probs(logits, targets):
@@ -20,11 +18,3 @@ def answer_log_probs(model, ids, targets):
     ids (B, T) integers  targets (B, T) integers  ->  log_p (B,)
     """
     return token_log_probs(model(ids), targets).sum(axis=1)
-
-
-def frozen_copy(model):
-    """The same GPT once more, on the same backend, which learns nothing."""
-    with nn.init.skipped():
-        copy = GPT(model.config, dtype=str(model.wte.weight.dtype)).to(backend_of(model.wte.weight.data))
-    copy.load_state_dict(model.state_dict())
-    return copy.requires_grad_(False).eval()

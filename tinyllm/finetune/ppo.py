@@ -22,9 +22,8 @@ from ..training.run import METRICS
 from ..training.state import TrainState
 from ..training.step import update
 from ..training.task import Task
-from .adapted import plain, save_adapted, with_adapters
-from .advantages import adapted
-from .log_probs import frozen_copy
+from .adapted import adapted, frozen_copy, save_tuned, tuned_arrays
+from .advantages import adapted_coefficient
 from .policy import ActorCritic, Tries, policy_loss
 from .policy_plot import draw_policy
 from .rewards import said_text
@@ -45,10 +44,10 @@ class PolicyTask(Task):
 
     def __init__(self, config, base, prompts, val_prompts, reward, template, data_sha256=""):
         super().__init__(config)
+        self.model = adapted(base[0], config.tune, config)
+        self.reference = frozen_copy(self.model)
         self.base, self.prompts, self.val_prompts = base, prompts, val_prompts
         self.reward, self.template, self.data_sha256 = reward, template, data_sha256
-        self.reference = frozen_copy(base[0])
-        self.model = with_adapters(base[0], config)
 
     def initial_state(self):
         _, tokenizer, sha256 = self.base
@@ -96,7 +95,7 @@ class PolicyTask(Task):
         said |= tries_metrics(tries, answers) | {"kl_coef": kl_coef}
         self.watch(state, said)
         if config.kl_target:
-            state.memory["kl_coef"] = adapted(kl_coef, said["kl"], config.kl_target, len(prompts))
+            state.memory["kl_coef"] = adapted_coefficient(kl_coef, said["kl"], config.kl_target, len(prompts))
         state.step += 1
         loss, norm = (float(np.mean(read_numbers([u[i] for u in updates]))) for i in (0, 2))
         check_finite(state.step, loss, norm, config, lambda: MOVED_ON)  # where a GPU was not asked at each update
@@ -149,13 +148,13 @@ class PolicyTask(Task):
                          for prompt, text, reward in zip(prompts, said, rewards))  # fmt: skip
 
     def save_model(self, model, folder):
-        save_adapted(model.policy, folder, self.config.model)
+        save_tuned(model.policy, folder, self.config.model)
         if self.template:
             self.template.save(folder)
         draw_policy(read_metrics(folder / METRICS), self.config.kl_limit, folder / "policy.png")
 
     def best_arrays(self, model):
-        return plain(model.policy).state_dict()
+        return tuned_arrays(model.policy)
 
 
 def minibatches(n, size, epochs, seed):

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from .config import AdapterConfig
+from .config import AdaptableConfig
 
 
 @dataclass(frozen=True)
-class PPOConfig(AdapterConfig):
+class PPOConfig(AdaptableConfig):
     data: str | None = None
     "JSON or JSONL file with the prompts, in a layout of `finetune instruct`; by default words to sort."
     reward: str = "sorted"

@@ -7,26 +7,20 @@ import numpy as np
 from ..backend import backend_of, to, to_numpy
 from ..ops.softmax import softmax_forward
 from ..tokenizers import load as load_tokenizer
-from ..training.config import read_toml
-from ..training.run import BEST, CONFIG
-from .adapter_file import CONFIG as ADAPTER_CONFIG
+from ..training.run import BEST
 from .adapter_file import WEIGHTS as ADAPTERS
 from .adapter_file import load_adapters
-from .base import base_folder, load_base
 from .classifier import Classifier
-from .classify_config import ClassifyConfig
 from .examples import pad
+from .loading import base_of, is_adapted
 from .lora import merged
 
 
 def load_classifier(folder, best=False):
     """The Classifier and the tokenizer in the folder of a run; best: as it was when its validation loss was lowest."""
-    if Path(folder, ADAPTER_CONFIG).is_file():
-        config = ClassifyConfig(**read_toml(Path(folder, CONFIG), ClassifyConfig, "finetune classify"))
-        gpt, tokenizer, _ = load_base(config.model or base_folder(folder), config)
-        model = Classifier.of_config(gpt, folder, config.seed)
-        load_adapters(model, folder, BEST if best else ADAPTERS)
-        return merged(model).eval(), tokenizer
+    if is_adapted(folder):
+        model = load_adapters(Classifier.of_config(base_of(folder)[0], folder), folder, BEST if best else ADAPTERS)
+        return merged(model).eval(), load_tokenizer(Path(folder))
     model = Classifier.from_pretrained(folder, BEST) if best else Classifier.from_pretrained(folder)
     return model, load_tokenizer(Path(folder))
 
@@ -40,7 +34,7 @@ def predict(model, rows, batch_size=64):
     """logits (N, K) of N texts, given as ids: those of like length together."""
     rows = [fit(row, model.block_size) for row in rows]
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    place, found = backend_of(model.score.weight.data), {}
+    place, found = backend_of(model.transformer.wte.weight.data), {}
     with model.evaluating():
         for first in range(0, len(order), batch_size):
             numbers = order[first : first + batch_size]

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from .config import AdapterConfig
+from .config import AdaptableConfig
 
 
 @dataclass(frozen=True)
-class PreferenceConfig(AdapterConfig):
+class PreferenceConfig(AdaptableConfig):
     data: str | None = None
     "JSON or JSONL file of prompt (or instruction), chosen and rejected; by default words, sorted rightly and wrongly."
     equal_is_tie: bool = False

@@ -6,7 +6,7 @@ from ..backend import read_numbers, to
 from ..training.build import build_optimizer
 from ..training.state import TrainState
 from ..training.task import Task
-from .adapted import plain, save_adapted, with_adapters
+from .adapted import adapted, save_tuned, tuned_arrays
 from .base import load_base
 from .chat_template import template_of
 from .instruct import example_batches, sha256_of, split
@@ -27,12 +27,12 @@ class PreferenceTask(Task):
             raise ValueError("there is no model to start from; give --model, as the folder of a run that `tinyllm "
                              "finetune instruct` made")
         self.template, self.data_sha256 = template_of(config.model), sha256_of(pairs)
-        self.gpt, self.tokenizer, self.base_sha256 = load_base(config.model, config)
+        gpt, self.tokenizer, self.base_sha256 = load_base(config.model, config)
+        self.model = adapted(gpt, config.tune, config)
         self.val_pairs, train = split(pairs, config.val_fraction, config.seed)
-        how = self.template, self.tokenizer, self.gpt.block_size
+        how = self.template, self.tokenizer, self.model.block_size
         self.train_rows, self.left_out = encode_pairs(train, *how)
         self.val_rows, _ = encode_pairs(self.val_pairs, *how)
-        self.model = with_adapters(self.gpt, config)
 
     def initial_state(self):
         optimizer = build_optimizer(self.config, self.model)
@@ -60,8 +60,8 @@ class PreferenceTask(Task):
         return float(np.average([loss for _, loss, _ in found], weights=counts)), metrics
 
     def save_model(self, model, folder):
-        save_adapted(model, folder, self.config.model)
+        save_tuned(model, folder, self.config.model)
         self.template.save(folder)
 
     def best_arrays(self, model):
-        return plain(model).state_dict()
+        return tuned_arrays(model)

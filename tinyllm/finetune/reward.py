@@ -4,7 +4,6 @@ import numpy as np
 
 from ..backend import number
 from ..ops.activation import sigmoid_forward
-from .adapted import plain
 from .classifier import Classifier
 from .predict import predict
 from .preference_losses import bradley_terry_loss
@@ -19,7 +18,7 @@ class RewardModel(PreferenceTask):
 
     def __init__(self, config, pairs):
         super().__init__(config, pairs)
-        self.model = Classifier(self.gpt, 1, "regression", config.seed)
+        self.model = Classifier(self.model, 1, "regression", config.seed)
         self.model.labels = {"label_mean": 0.0, "label_std": 1.0}  # rewards are what they are
 
     def loss(self, model, ids, targets, last, margin, tie):
@@ -28,19 +27,6 @@ class RewardModel(PreferenceTask):
         loss = bradley_terry_loss(chosen, rejected, margin, tie)
         c, r = chosen.data, rejected.data
         return loss, {"accuracy": wins(c, r, tie), "margin": number((c - r).mean())}
-
-    def save_model(self, model, folder):
-        self.whole(model).save_pretrained(folder)
-        self.template.save(folder)
-
-    def best_arrays(self, model):
-        return self.whole(model).state_dict()
-
-    def whole(self, model):
-        """The model without adapters, where it learns by some."""
-        found = Classifier(plain(model.transformer), 1, "regression")
-        found.score.weight.data, found.labels = model.score.weight.data, model.labels
-        return found
 
     def calibration(self, model, bins=5):
         """How often is the chosen answer the better one, where the model says so with a probability of p?

@@ -74,8 +74,8 @@ class ModelReward:
 
     def __init__(self, folder, tokenizer, template):
         self.model, own = load_classifier(folder)
-        if self.model.problem != "regression" or len(self.model.score.weight) != 1:
-            raise ValueError(f"{folder} is no reward model: it has {len(self.model.score.weight)} outputs; `tinyllm "
+        if self.model.problem != "regression" or self.model.n_outputs != 1:
+            raise ValueError(f"{folder} is no reward model: it has {self.model.n_outputs} outputs; `tinyllm "
                              "finetune reward` makes one")
         if own.to_json() != tokenizer.to_json():
             raise ValueError(f"the reward model in {folder} has another tokenizer than the policy; make both from one "

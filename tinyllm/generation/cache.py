@@ -48,11 +48,17 @@ class KVCache:
         ids (B, T) integers  ->  logits (B, V)
         """
         model = self.model
-        x = model.wte(ids) + model.wpe.weight[start : start + ids.shape[1]]  # (B, T, C)
-        for block, kv in zip(model.h, self.kv):
+        return self.through(model.wte(ids) + model.wpe.weight[start : start + ids.shape[1]], start)
+
+    def through(self, x, start):
+        """What the blocks and the output layer make of the embeddings of the positions from `start` on.
+
+        x (B, T, C)  ->  logits (B, V)
+        """
+        for block, kv in zip(self.model.h, self.kv):
             x = x + attention(block.attn, block.ln_1(x), kv, start)
             x = x + block.mlp(block.ln_2(x))
-        return model.lm_head(model.ln_f(x[:, -1]))
+        return self.model.lm_head(self.model.ln_f(x[:, -1]))
 
     def reorder(self, rows):
         """Sequence i goes on from what sequence rows[i] was: beams that branch."""

@@ -82,9 +82,9 @@ def split_of(settings, examples):
 
 def one_split(settings, examples, folder, resume, quiet, json):
     """Pre-train where no model is given, fine-tune: {name: number} of the test part, and naive Bayes'."""
-    from ...finetune.base import base_folder
     from ...finetune.classify import Classification
     from ...finetune.freeze import count
+    from ...finetune.loading import base_folder
     from ...training.run import CONFIG, refuse_if_taken
     from .running import carry_out
 

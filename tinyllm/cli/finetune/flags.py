@@ -35,7 +35,7 @@ def parameters_of(task):
 def carry_out_task(method, make, settings, flags, facts_of, copies=1):
     """Do what the flags say with the Task that make() gives: None after --dry-run, else (task, state, folder).
 
-    facts_of(task): {name: value} to tell before. copies: how many models of this size are in memory.
+    facts_of(task): {name: value} to tell before. copies: how many of what learns are in memory.
     """
     from ...backend import require
     from ...training.run import refuse_if_taken
@@ -50,12 +50,10 @@ def carry_out_task(method, make, settings, flags, facts_of, copies=1):
     task = make()
     facts = facts_of(task)
     if flags.dry_run:
-        from ...models.sizes import parameter_count, training_memory
+        from ...finetune.freeze import Sizes
 
-        config = task.model.config
-        memory = training_memory(config, settings.batch_size, 8 if settings.dtype == "float64" else 4)
-        memory += (copies - 1) * parameter_count(config) * (8 if settings.dtype == "float64" else 4)
-        facts |= {"memory": f"about {scaled(memory, 'B')} at the most, with rows of {config.block_size} tokens"}
+        memory = scaled(Sizes.of(task.model, settings, copies).memory, "B")
+        facts |= {"memory": f"about {memory} at the most, with rows of {task.model.block_size} tokens"}
         print_sizes(settings, facts)
         return None
     line = " · ".join(f"{value} {name}" for name, value in facts.items()) + f" · to {folder}"

@@ -39,8 +39,8 @@ def forgetting(
         Print the objects of metrics.jsonl, one a line, and nothing else.
     """
     from ...backend import require
-    from ...finetune.base import base_folder
     from ...finetune.forgetting import NewTask, OldTask
+    from ...finetune.loading import base_folder
     from ...training.run import CONFIG, refuse_if_taken
     from .running import carry_out, check_flags
 
