@@ -327,7 +327,7 @@ def test_prompts_without_room_for_an_answer_are_left_out(tuned):
 @pytest.mark.parametrize("tune", ["lora", "bottleneck", "soft-prompt"])
 @pytest.mark.parametrize("make", [instruct, dpo, reward, policy], ids=["instruct", "dpo", "reward", "ppo"])
 def test_what_is_put_beside_a_model_learns_alone_and_is_kept_alone(make, tune, tuned, tmp_path):
-    task = make(tuned, tune=tune)
+    task = make(tuned, tune=tune, max_iters=2, eval_interval=2)
     state = run_task(task, tmp_path)
     learned = state.model.policy if make is policy else state.model
     names = {name for name, p in learned.named_parameters() if p.requires_grad}
