@@ -28,7 +28,7 @@ class Sink:
         return self.places.setdefault(leaf, Place(array, self.started))
 
     def take(self, leaf, share):
-        place = self.places[leaf]
+        place = self.place(leaf)
         if share is not place:
             place.array[...] = share.astype("float32") + (1.0 if place.started else 0.0)
 

@@ -15,15 +15,8 @@ class Dropout(Module):
         self.p = p
 
     def mask(self, shape, like, op=ops.dropout):
-        """keep (shape) bool beside the tensor `like`, for `op` to use; None where nothing is dropped.
-
-        Where the op has a kernel that draws the mask itself, what it draws from (see `DropoutStream.counter`).
-        """
-        if not self.training or self.p == 0:
-            return None
-        stream = dropout_stream()
-        counter = stream.counter() if op.pair_for(like) is not op else None
-        return stream.keep(shape, self.p, xp=array_module(like.data)) if counter is None else counter
+        """keep (shape) bool beside the tensor `like`, for `op` to use (see `draw`); None where nothing is dropped."""
+        return draw(shape, self.p, like, op) if self.training and self.p else None
 
     def forward(self, x):
         keep = self.mask(x.shape, like=x)
@@ -31,3 +24,13 @@ class Dropout(Module):
 
     def extra_repr(self):
         return f"{self.p}"
+
+
+def draw(shape, p, like, op):
+    """keep (shape) bool, False with probability p, beside the tensor `like`, for `op` to use.
+
+    Where the op has a kernel that draws the mask itself, what it draws from (see `DropoutStream.counter`).
+    """
+    stream = dropout_stream()
+    counter = stream.counter() if op.pair_for(like) is not op else None
+    return stream.keep(shape, p, xp=array_module(like.data)) if counter is None else counter

@@ -1,7 +1,6 @@
 """The ops under the names, argument orders and layouts of torch.nn.functional."""
 
 from .. import ops
-from ..backend import array_module
 from ..ops import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -13,7 +12,7 @@ from ..ops import (
     sigmoid,
     tanh,
 )
-from ..random import dropout_stream
+from .dropout import draw
 
 __all__ = [
     "binary_cross_entropy",
@@ -63,4 +62,4 @@ def dropout(x, p=0.5, training=True):
         raise ValueError(f"dropout must be a probability from 0 to below 1, not {p}")
     if not training or p == 0:
         return x
-    return ops.dropout(x, dropout_stream().keep(x.shape, p, xp=array_module(x.data)), p=p)
+    return ops.dropout(x, draw(x.shape, p, x, ops.dropout), p=p)

@@ -36,21 +36,30 @@ template <> struct Bits<bf16, 8> { typedef uint4 type; };
 template <> struct Bits<float, 1> { typedef unsigned type; };
 template <> struct Bits<bf16, 1> { typedef unsigned short type; };
 
+// A pack of REAL may also be that many floats: as many accesses of 128 bits as it takes.
 template <int N, class T> __device__ inline void load(float (&to)[N], const T* from) {
-    typename Bits<T, N>::type bits = *reinterpret_cast<const typename Bits<T, N>::type*>(from);
-    T values[N];
-    memcpy(values, &bits, sizeof bits);
+    constexpr int M = N * sizeof(T) > 16 ? 16 / sizeof(T) : N;
+    T values[M];
 #pragma unroll
-    for (int i = 0; i < N; i++) to[i] = to_float(values[i]);
+    for (int i = 0; i < N; i += M) {
+        typename Bits<T, M>::type bits = *reinterpret_cast<const typename Bits<T, M>::type*>(from + i);
+        memcpy(values, &bits, sizeof bits);
+#pragma unroll
+        for (int j = 0; j < M; j++) to[i + j] = to_float(values[j]);
+    }
 }
 
 template <int N, class T> __device__ inline void store(T* to, const float (&from)[N]) {
-    T values[N];
+    constexpr int M = N * sizeof(T) > 16 ? 16 / sizeof(T) : N;
+    T values[M];
 #pragma unroll
-    for (int i = 0; i < N; i++) values[i] = from_float<T>(from[i]);
-    typename Bits<T, N>::type bits;
-    memcpy(&bits, values, sizeof bits);
-    *reinterpret_cast<typename Bits<T, N>::type*>(to) = bits;
+    for (int i = 0; i < N; i += M) {
+#pragma unroll
+        for (int j = 0; j < M; j++) values[j] = from_float<T>(from[i + j]);
+        typename Bits<T, M>::type bits;
+        memcpy(&bits, values, sizeof bits);
+        *reinterpret_cast<typename Bits<T, M>::type*>(to + i) = bits;
+    }
 }
 
 // Sums: every thread gets the result. The order is fixed, so the same input gives the same bits.
@@ -127,4 +136,31 @@ __device__ inline bool sum_over_blocks(float* parts, int width, int* counters) {
     add_up(0, near, groups);
     __syncthreads();
     return true;
+}
+
+// Of an array as n numbers one after the other, this thread's PACK neighbours: at(N, i) is called once with N = PACK,
+// where `packed` says that they can be accessed at once, else for one after the other with N = 1, and for a rest.
+template <int N> struct Width { constexpr __device__ operator int() const { return N; } };
+
+template <class At> __device__ inline void each(long long n, bool packed, At at) {
+    long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * PACK;
+    if (packed && i + PACK <= n) at(Width<PACK>(), i);
+    else
+        for (int k = 0; k < PACK && i + k < n; k++) at(Width<1>(), i + k);
+}
+
+// The random bits of tinyllm/random.py: element i of a mask has random_bits(start, i). counter: the key of the mask,
+// and how many rows of the whole batch come before this part of it; row: how many elements a row of the mask has.
+
+constexpr unsigned long long GOLDEN = 0x9E3779B97F4A7C15;
+
+__device__ inline unsigned long long mask_start(const unsigned long long* counter, unsigned long long row) {
+    return counter[0] + counter[1] * row * GOLDEN;
+}
+
+__device__ inline unsigned long long random_bits(unsigned long long start, unsigned long long i) {
+    unsigned long long z = start + i * GOLDEN;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+    return z ^ (z >> 31);
 }
