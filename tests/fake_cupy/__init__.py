@@ -10,6 +10,7 @@ Its arrays have cupy's attributes and methods and no others, with cupy's argumen
 numpy's functions on its arrays, and arithmetic with numpy arrays. So is what cupy would do in silence, at a price: to
 copy an index to the GPU. Where cupy would give a wrong number, as for a row that is not there, numpy raises.
 
+cublasLt, which our own binding calls, is tests/fake_cublaslt.py: `cupy.cublaslt` here, with what it refuses.
 device.py counts and refuses, array.py has the arrays, functions.py the functions, memory.py where arrays lie, raw.py
 the kernels in CUDA C++, which run through tests/cuda/shim.
 """
@@ -17,6 +18,9 @@ the kernels in CUDA C++, which run through tests/cuda/shim.
 import sys
 from contextlib import contextmanager
 from types import ModuleType
+
+from tests.fake_cublaslt import FakeCublasLt
+from tinyllm.kernels.cuda import cublaslt
 
 from .array import ndarray
 from .device import DEVICE, CaptureRefused, Counts, Device, HiddenSynchronisation, allowing
@@ -26,7 +30,7 @@ __all__ = ["CaptureRefused", "Counts", "Device", "HiddenSynchronisation", "ndarr
 
 
 class StandIn(ModuleType):
-    """What `import cupy` gives; `counts`, `step` and `capture` are not cupy's."""
+    """What `import cupy` gives; `counts`, `step`, `capture` and `cublaslt` are not cupy's."""
 
     def __init__(self):
         super().__init__("cupy")
@@ -49,9 +53,13 @@ def stand_in():
     """Inside, the stand-in is what `import cupy` gives."""
     real, module = sys.modules.get("cupy"), StandIn()
     DEVICE.counts, sys.modules["cupy"] = Counts(), module
+    module.cublaslt, found = FakeCublasLt(DEVICE.own_product), (cublaslt.library, cublaslt.WORKSPACE)
+    cublaslt.library, cublaslt.WORKSPACE = lambda: module.cublaslt, 1 << 12
     try:
         yield module
     finally:
+        cublaslt.library, cublaslt.WORKSPACE = found
+        cublaslt._lt.cache_clear()
         del sys.modules["cupy"]
         if real is not None:
             sys.modules["cupy"] = real

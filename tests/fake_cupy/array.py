@@ -29,8 +29,8 @@ class ndarray:
     # what is known without a look at the numbers
 
     shape, dtype, ndim = (property(lambda self, name=n: getattr(self._host, name)) for n in ("shape", "dtype", "ndim"))
-    size, nbytes, itemsize = (
-        property(lambda self, name=n: getattr(self._host, name)) for n in ("size", "nbytes", "itemsize")
+    size, nbytes, itemsize, strides = (
+        property(lambda self, name=n: getattr(self._host, name)) for n in ("size", "nbytes", "itemsize", "strides")
     )
 
     @property
