@@ -5,6 +5,8 @@ import json
 import pytest
 
 from tinyllm.cli import main
+from tinyllm.tokenizers import BPETokenizer
+from tinyllm.training.run import load_run
 
 SMALL = ("--max-iters", 4, "--eval-interval", 2, "--batch-size", 4, "--workers", 1)
 ROWS = [{"instruction": f"Say {word}", "output": word} for word in "abcdefghij"]
@@ -95,6 +97,24 @@ def test_a_model_is_needed(folder, capsys):
     for method in ("reward", "dpo", "ppo"):
         err = tinyllm(capsys, "finetune", method, "--out-dir", folder / "none", code=2).err
         assert "there is no model to start from; give --model" in err
+
+
+def test_a_new_model_has_the_tokenizer_that_is_named(folder, capsys):
+    BPETokenizer.train("Say a. User: Assistant:", 270, "gpt4").save(folder / "bytes")
+    rows = [*ROWS, {"instruction": "Say é", "output": "é"}]
+    (folder / "more.json").write_text(json.dumps(rows))
+    small = (*SMALL, "--n-layer", 1, "--n-embd", 8, "--block-size", 60)
+    tinyllm(capsys, "finetune", "instruct", "--data", folder / "more.json", "--tokenizer", folder / "bytes",
+            "--out-dir", folder / "bpe", *small, "--quiet")  # fmt: skip
+    assert load_run(folder / "bpe")[1].encode("é").tolist() == list("é".encode())
+    none = ("--out-dir", folder / "none")
+    for more, message in (
+        (("--model", folder / "bpe", "--tokenizer", "gpt2"), "has a tokenizer of its own; leave --tokenizer and"),
+        (("--tokenizer", "gpt3"), "there is no tokenizer 'gpt3'; choose char, gpt2"),
+        (("--tune", "lora"), "--tune lora adapts a model that is there; name it with --model"),
+        (("--data", "a.json", "--data", "b.json"), "--data specified multiple times"),
+    ):
+        assert message in tinyllm(capsys, "finetune", "instruct", *more, *none, code=2).err
 
 
 def test_a_bad_row_is_named(folder, capsys):

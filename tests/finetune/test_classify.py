@@ -16,14 +16,12 @@ from tinyllm.cli.app import main
 from tinyllm.finetune.base import END
 from tinyllm.finetune.classify import Classification
 from tinyllm.finetune.classify_config import ClassifyConfig
-from tinyllm.finetune.config import PRESETS
 from tinyllm.finetune.freeze import freeze
 from tinyllm.finetune.labelled import Example, Split
 from tinyllm.finetune.predict import load_classifier, predict
 from tinyllm.models.tensor_file import read_tensors
 from tinyllm.observe import Observer, observe
 from tinyllm.tokenizers import BPETokenizer
-from tinyllm.training.config import preset_path, read_toml
 from tinyllm.training.loop import run_task
 
 TINY = {"batch_size": 8, "max_iters": 30, "eval_interval": 10, "learning_rate": 1e-2, "workers": 1}
@@ -142,11 +140,6 @@ def test_freezing_names_the_blocks():
     gpt = GPT(GPTConfig(vocab_size=5, block_size=4, n_layer=3, n_head=1, n_embd=4))
     learned = {p.name for p in freeze(gpt, "but-last-block").parameters() if p.requires_grad}
     assert {name.split(".")[0] + name.split(".")[1] for name in learned} == {"h2", "ln_fweight", "ln_fbias"}
-
-
-@pytest.mark.parametrize("path", sorted((PRESETS / "classify").glob("*.toml")), ids=lambda path: path.stem)
-def test_presets_are_configurations(path):
-    ClassifyConfig(**read_toml(preset_path(path.stem, PRESETS / "classify"), ClassifyConfig, "finetune classify"))
 
 
 # as it is typed

@@ -15,6 +15,8 @@ from tinyllm.finetune.chat_template import TEMPLATES, ChatTemplate, read_templat
 from tinyllm.finetune.conversations import Message, read_conversations, read_pairs
 from tinyllm.finetune.examples import IGNORED, Example, Unfit, collate, encode, encode_all
 from tinyllm.finetune.packing import packed_loss
+from tinyllm.finetune.preferences import encode_pairs
+from tinyllm.finetune.prompts import make_prompts
 from tinyllm.tokenizers import CharTokenizer
 
 DIALOGUE = (Message("user", "add", "1 2"), Message("assistant", "3"))
@@ -50,6 +52,7 @@ def test_the_common_layouts(tmp_path, name, row, messages):
     ("rows", "message"),
     [
         ([{"instruction": "a", "output": "b"}, {"instruction": "a", "output": " "}], "row 2: output is empty"),
+        ([{"prompt": "a", "completion": "b \ud800"}], "row 1: completion has half of a character"),
         ([{"instruction": "a", "output": 3}], "row 1: output must be a text, not a int"),
         ([{"text": "a"}], "row 1 has text; it must have instruction and output, messages"),
         ([["a"]], "row 1 must be an object, not a list"),
@@ -181,6 +184,17 @@ def test_what_ends_answers_may_stand_in_none():
 def test_a_character_that_the_model_does_not_know_is_told_with_its_row():
     with pytest.raises(ValueError, match="row 1: encode: 'z'"):
         example("a", "z")
+
+
+def test_unknown_characters_are_counted_before_anything_is_learned(tmp_path):
+    rows = read_conversations(written(tmp_path, [{"prompt": "a", "completion": c} for c in "bzcy"]))
+    with pytest.raises(ValueError, match=r"data.json, row 2: encode: 'z' .* So it is with 2 of 4 rows: take them out"):
+        encode_all(rows, PLAIN, PLAIN_TOKENS, 9)
+    pairs = read_pairs(written(tmp_path, [{"prompt": "a", "chosen": "b", "rejected": c} for c in "cz"]))
+    with pytest.raises(ValueError, match="row 2: encode: 'z' .* with 1 of 2 rows"):
+        encode_pairs(pairs, PLAIN, PLAIN_TOKENS, 9)
+    with pytest.raises(ValueError, match="row 2: encode: 'z' .* with 1 of 1 rows"):
+        make_prompts(rows[1:2], ChatTemplate(**vars(PLAIN) | {"user": "z{content}{input}"}), PLAIN_TOKENS, 9, 2)
 
 
 # batches

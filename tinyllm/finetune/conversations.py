@@ -124,6 +124,10 @@ def _text(row, name, place):
     value = row.get(name)
     if not isinstance(value, str):
         raise ValueError(f"{place}: {name} must be a text, not {kind(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{place}: {name} has half of a character (a lone surrogate); take it out") from error
     if not value.strip():
         raise ValueError(f"{place}: {name} is empty; take the row out, or give it one")
     return value

@@ -19,15 +19,16 @@ class Unfit(ValueError):
     """A conversation of which nothing is left to learn."""
 
 
+class Unknown(ValueError):
+    """A conversation with a character that the tokenizer does not know."""
+
+
 def encode(messages, template, tokenizer, block_size, place, learn_all=False):
     """The Example of a conversation, cut after block_size tokens; learn_all: also what was said to the model.
 
     Raises Unfit where the cut leaves no token of an answer.
     """
-    try:
-        parts = [(tokenizer.encode(text), learned) for text, learned in template.parts(messages)]
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
+    parts = encode_parts(messages, template, tokenizer, place)
     ids = np.concatenate([ids for ids, _ in parts])
     learned = np.concatenate([np.full(len(ids), learned) for ids, learned in parts])
     ids, learned = ids[: block_size + 1], learned[: block_size + 1]
@@ -36,17 +37,44 @@ def encode(messages, template, tokenizer, block_size, place, learn_all=False):
     return Example(ids[:-1], np.where(learned[1:] | learn_all, ids[1:], IGNORED))
 
 
+def encode_parts(messages, template, tokenizer, place):
+    """[(ids, whether they are learned)] of a conversation. Raises Unknown."""
+    parts = written(messages, template, place)
+    try:
+        return [(tokenizer.encode(text), learned) for text, learned in parts]
+    except ValueError as error:
+        raise Unknown(f"{place}: {error}") from error
+
+
+def written(messages, template, place):
+    """[(text, whether it is learned)] of a conversation."""
+    try:
+        return template.parts(messages)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
 def encode_all(conversations, *how, **options):
     """The Examples of all conversations that fit, and how many do not."""
-    found, left_out = [], 0
-    for conversation in conversations:
+    return encode_rows(conversations, lambda row: encode(row.messages, *how, place=row.place, **options))
+
+
+def encode_rows(rows, encode_one):
+    """What encode_one(row) makes of all rows that fit, and how many do not."""
+    found, unfit, unknown = [], [], []
+    for row in rows:
         try:
-            found.append(encode(conversation.messages, *how, place=conversation.place, **options))
+            found.append(encode_one(row))
         except Unfit as error:
-            last, left_out = error, left_out + 1
+            unfit.append(error)
+        except Unknown as error:
+            unknown.append(error)
+    if unknown:
+        raise ValueError(f"{unknown[0]}. So it is with {len(unknown):,} of {len(rows):,} rows: take them out, or give "
+                         "a model whose tokenizer knows every character, as one of --tokenizer gpt2 does")
     if not found:
-        raise ValueError(f"{last}; so it is with all rows: give a model with a longer --block-size")
-    return found, left_out
+        raise ValueError(f"{unfit[-1]}; so it is with all rows: give a model with a longer --block-size")
+    return found, len(unfit)
 
 
 def pad(rows, value, length=None):

@@ -28,6 +28,10 @@ class ForgettingConfig(AdapterConfig):
     "Training steps on the new task, for each method."
     eval_interval: int = 50
     "Steps between two evaluations on both tasks, each with a checkpoint."
+    tokenizer: str | None = None
+    "What a token of a new model is: char (the default), gpt2, cl100k_base, o200k_base, or the folder of a saved one."
+    vocab: str | None = None
+    "File of the vocabulary that --tokenizer names: a vocab.bpe or a .tiktoken; without it tiktoken downloads it."
     n_layer: int = 2
     "Transformer blocks of the small model that learns the old task where --model names none; so do the next five."
     n_head: int = 4
@@ -43,6 +47,8 @@ class ForgettingConfig(AdapterConfig):
         for name in self.chosen:
             self._require("methods", name in METHODS + MORE, f"some of {', '.join(METHODS + MORE)}")
         super().__post_init__()
+        if self.model and (self.tokenizer or self.vocab):
+            raise ValueError(f"--model {self.model} has a tokenizer of its own; leave --tokenizer and --vocab out")
         self._require("replay", 0 < self.replay < 1, "above 0 and below 1")
         self._require("ewc_lambda", 0 <= self.ewc_lambda < float("inf"), "0 or more")
         for name in ("n_layer", "n_head", "n_embd", "block_size", "pretrain_iters", "fisher_windows"):

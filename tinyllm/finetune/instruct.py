@@ -11,7 +11,7 @@ from ..data import DataLoader
 from ..generation import Rules, TextStream, stream
 from ..models import GPT, GPTConfig
 from ..tensor import Tensor
-from ..tokenizers import CharTokenizer
+from ..tokenizers import CharTokenizer, named
 from ..training.build import build_optimizer
 from ..training.state import TrainState
 from ..training.task import Task
@@ -19,7 +19,7 @@ from .adapted import adapted, save_tuned, tuned_arrays
 from .base import load_base
 from .batches import EpochBatches
 from .chat_template import template_named
-from .examples import IGNORED, collate, encode_all, share_of
+from .examples import IGNORED, collate, encode_all, share_of, written
 from .packing import packed_loss
 
 SAMPLES, SAMPLE_TOKENS = 4, 60
@@ -28,7 +28,7 @@ SAMPLES, SAMPLE_TOKENS = 4, 60
 class InstructionTuning(Task):
     """A GPT learns the answers of Conversations, as an InstructConfig says.
 
-    Where config.model names none, it is a new one that knows the characters of the conversations.
+    Where config.model names none, it is a new one.
     """
 
     command = "finetune instruct"
@@ -89,9 +89,12 @@ class InstructionTuning(Task):
 
 
 def new_model(config, conversations, template):
-    """A GPT with fresh weights that knows the characters of the conversations, and those of a keyboard."""
-    text = "".join(part for c in conversations for part, _ in template.parts(c.messages))
-    tokenizer = CharTokenizer.train(text + "\n" + "".join(map(chr, range(32, 127))))
+    """A GPT with fresh weights and the tokenizer that is named; without one it knows the characters of the
+    conversations, and those of a keyboard."""
+    tokenizer = named(config.tokenizer, config.vocab)
+    if tokenizer is None:
+        text = "".join(part for c in conversations for part, _ in written(c.messages, template, c.place))
+        tokenizer = CharTokenizer.train(text + "\n" + "".join(map(chr, range(32, 127))))
     names = ("n_layer", "n_head", "n_embd", "block_size", "dropout")
     sizes = GPTConfig(vocab_size=tokenizer.vocab_size, **{name: getattr(config, name) for name in names})
     return GPT(sizes, seed=config.seed, dtype=config.dtype).to(config.backend), tokenizer, None

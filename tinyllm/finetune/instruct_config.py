@@ -23,6 +23,10 @@ class InstructConfig(AdaptableConfig):
     "Highest learning rate, reached after the warm-up."
     val_fraction: float = 0.1
     "Part of the data that is held out."
+    tokenizer: str | None = None
+    "What a token of a new model is: char (the default), gpt2, cl100k_base, o200k_base, or the folder of a saved one."
+    vocab: str | None = None
+    "File of the vocabulary that --tokenizer names: a vocab.bpe or a .tiktoken; without it tiktoken downloads it."
     n_layer: int = 2
     "Transformer blocks of the small model that is made where --model names none; so do the next three."
     n_head: int = 4
@@ -36,6 +40,8 @@ class InstructConfig(AdaptableConfig):
         super().__post_init__()
         for name in ("n_layer", "n_head", "n_embd", "block_size"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
+        if self.model and (self.tokenizer or self.vocab):
+            raise ValueError(f"--model {self.model} has a tokenizer of its own; leave --tokenizer and --vocab out")
         if self.tune != "all" and not self.model:
             raise ValueError(f"--tune {self.tune} adapts a model that is there; name it with --model")
         self._require("packing", not self.packing or self.tune != "soft-prompt", "left out with --tune soft-prompt")

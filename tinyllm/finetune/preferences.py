@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import array_module, number
 from ..tensor import Tensor
 from .conversations import Message
-from .examples import IGNORED, Example, Unfit, encode, pad
+from .examples import IGNORED, Example, encode, encode_rows, pad
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,13 @@ class EncodedPair:
 
 def encode_pairs(pairs, template, tokenizer, block_size):
     """The EncodedPairs of all that fit, and how many do not."""
-    found, left_out = [], 0
-    for pair in pairs:
-        try:
-            answers = [encode((*pair.messages, Message("assistant", answer)), template, tokenizer, block_size,
-                              pair.place) for answer in (pair.chosen, pair.rejected)]  # fmt: skip
-        except Unfit as error:
-            last, left_out = error, left_out + 1
-        else:
-            found.append(EncodedPair(*answers, pair.margin, pair.tie))
-    if not found:
-        raise ValueError(f"{last}; so it is with all pairs: give a model with a longer --block-size")
-    return found, left_out
+
+    def encode_one(pair):
+        answers = [encode((*pair.messages, Message("assistant", answer)), template, tokenizer, block_size,
+                          pair.place) for answer in (pair.chosen, pair.rejected)]  # fmt: skip
+        return EncodedPair(*answers, pair.margin, pair.tie)
+
+    return encode_rows(pairs, encode_one)
 
 
 def pair_batch(pairs, dtype="float32"):

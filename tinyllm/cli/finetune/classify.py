@@ -29,7 +29,7 @@ def classify(
     Parameters
     ----------
     preset
-        Named set of flags: gpt2-spam.
+        Named set of flags: small, gpt2-spam or gpt2-spam-lora.
     config
         TOML file of flags, in the form of a preset or of a run's config.toml.
     resume

@@ -9,7 +9,8 @@ from ..switch import Switch
 @dataclass(frozen=True)
 class Flags:
     preset: str | None = None
-    "Named set of flags."
+    "Named set of flags: small or gpt2; of instruct small, gpt2-alpaca or gpt2-lora, of ppo also small-grpo, "
+    "small-reinforce."
     config: Path | None = None
     "TOML file of flags, in the form of a preset or of a run's config.toml."
     resume: Path | None = None

@@ -11,6 +11,7 @@ from ..switch import Switch
 
 def forgetting(
     *,
+    preset: str | None = None,
     config: Path | None = None,
     resume: Path | None = None,
     out_dir: Path | None = None,
@@ -25,8 +26,10 @@ def forgetting(
 
     Parameters
     ----------
+    preset
+        Named set of flags: small, which is what it does without.
     config
-        TOML file of flags, in the form of a run's config.toml.
+        TOML file of flags, in the form of a preset or of a run's config.toml.
     resume
         Folder of a run to go on with, to the bit.
     out_dir
@@ -81,12 +84,15 @@ def corpora(settings):
     from ...data import python_manual, read_text
     from ...data.hub import local_model
     from ...finetune.builtin import library_code
-    from ...tokenizers import CharTokenizer, load
+    from ...tokenizers import CharTokenizer, load, named
     from ...training.corpus import Corpus
 
     old = read_text(settings.old_data) if settings.old_data else python_manual()
     new = read_text(settings.data) if settings.data else library_code()
-    tokenizer = load(local_model(settings.model)) if settings.model else CharTokenizer.train(old + new)
+    if settings.model:
+        tokenizer = load(local_model(settings.model))
+    else:
+        tokenizer = named(settings.tokenizer, settings.vocab) or CharTokenizer.train(old + new)
     return [Corpus.of(text, settings.block_size, tokenizer) for text in (old, new)]
 
 

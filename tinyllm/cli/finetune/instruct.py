@@ -15,7 +15,7 @@ def instruct(
 ):
     """Teach a model to answer: instructions with their answers, of which only the answers are learned.
 
-    Without --model, a small one is made that knows the characters of the data. `tinyllm chat` talks with the result.
+    Without --model, a small one is made. `tinyllm chat` talks with the result.
     """
     from ...finetune.conversations import read_conversations
     from ...finetune.instruct import InstructionTuning
