@@ -18,6 +18,7 @@ SUPPORTED = {  # compute type: types of A, B, C and D
     68: {(0, 0, 0, 0), (14, 14, 14, 14), (14, 14, 0, 0)},
     77: {(0, 0, 0, 0)},
 }
+DEVICE = 1  # pointer mode: alpha and beta are read when the kernel runs
 NONE, BIAS, BIAS_GRADIENT_A, BIAS_GRADIENT_B = 1, 4, 256, 512  # epilogues
 OPERATION = {0: c_int32, 1: c_int32, 2: c_int32, 3: c_int32, 4: c_int32, 7: c_uint32, 8: c_void_p}  # attribute: type
 LAYOUT = {5: c_int32, 6: c_int64}
@@ -46,9 +47,9 @@ class Refused(Exception):
 
 
 class FakeCublasLt:
-    """refuses: epilogues that it has no kernel for. launched(): called for every kernel that starts."""
+    """refuses: epilogues that it has no kernel for. launched(kernel): called to start one; kernel() computes it."""
 
-    def __init__(self, launched=lambda: None, refuses=()):
+    def __init__(self, launched=lambda kernel: kernel(), refuses=()):
         self.launched, self.refuses = launched, set(refuses)
         self.things, self.why = {}, None  # by their handles; why the last call was refused
         for name, types in PROTOTYPES.items():
@@ -145,11 +146,18 @@ class FakeCublasLt:
             raise Refused(INVALID_VALUE, "an address less aligned than the algorithm may take it to be")
         if operation[7] != NONE and alignment(operation[8]) < algorithm["vector"]:
             raise Refused(INVALID_VALUE, "the vector of the epilogue is less aligned than it was")
-        alpha, beta = (np.float32(ctypes.c_float.from_address(x).value) for x in (alpha, beta))
-        self.launched()
-        a, b, d = (matrices(x, layout) for x, layout in zip((A, B, D), (layouts[0], layouts[1], layouts[3])))
-        old = matrices(C, layouts[2]) if beta else None
-        compute(operation, a, b, d, old, alpha, beta)
+        a, b, c, d = (matrices(x, layout) for x, layout in zip((A, B, C, D), layouts))
+        operation, host = dict(operation), scalars(alpha, beta)
+
+        def kernel():
+            alpha_now, beta_now = scalars(alpha, beta) if operation[2] == DEVICE else host
+            compute(operation, a, b, d, c if beta_now else None, alpha_now, beta_now)
+
+        self.launched(kernel)
+
+
+def scalars(*addresses):
+    return [np.float32(ctypes.c_float.from_address(x).value) for x in addresses]
 
 
 def check(operation, layouts):

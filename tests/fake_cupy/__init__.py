@@ -25,6 +25,7 @@ from tinyllm.kernels.cuda import cublaslt
 from .array import ndarray
 from .device import DEVICE, CaptureRefused, Counts, Device, HiddenSynchronisation, allowing
 from .functions import new_module
+from .memory import pinned
 
 __all__ = ["CaptureRefused", "Counts", "Device", "HiddenSynchronisation", "ndarray", "stand_in"]
 
@@ -51,8 +52,11 @@ class StandIn(ModuleType):
 @contextmanager
 def stand_in():
     """Inside, the stand-in is what `import cupy` gives."""
-    real, module = sys.modules.get("cupy"), StandIn()
-    DEVICE.counts, sys.modules["cupy"] = Counts(), module
+    module, cupyx = StandIn(), ModuleType("cupyx")
+    cupyx.empty_pinned = pinned
+    DEVICE.counts, names = Counts(), {"cupy": module, "cupyx": cupyx}
+    real = {name: sys.modules.get(name) for name in names}
+    sys.modules.update(names)
     module.cublaslt, found = FakeCublasLt(DEVICE.own_product), (cublaslt.library, cublaslt.WORKSPACE)
     cublaslt.library, cublaslt.WORKSPACE = lambda: module.cublaslt, 1 << 12
     try:
@@ -60,6 +64,7 @@ def stand_in():
     finally:
         cublaslt.library, cublaslt.WORKSPACE = found
         cublaslt._lt.cache_clear()
-        del sys.modules["cupy"]
-        if real is not None:
-            sys.modules["cupy"] = real
+        for name, before in real.items():
+            del sys.modules[name]
+            if before is not None:
+                sys.modules[name] = before

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from .device import DEVICE
+from .memory import is_pinned
 
 UNSUPPORTED = "Unsupported type <class 'numpy.ndarray'>: bring it to the GPU with cupy.asarray"
 
@@ -54,8 +55,25 @@ class ndarray:
     # the way back: the CPU waits
 
     def get(self, stream=None, order="C", out=None, blocking=True):
-        DEVICE.download(self._host, "get()")
-        return self._host.copy()
+        if blocking:
+            DEVICE.download(self._host, "get()")
+            return self._host.copy() if out is None else np.copyto(out, self._host) or out
+        stream = stream or DEVICE.stream
+        DEVICE.refuse_in_capture("get()")
+        DEVICE.counts.bytes += self.nbytes
+        stream.later(lambda: np.copyto(out, self._host))
+        return out
+
+    def set(self, arr, stream=None):
+        if not isinstance(arr, np.ndarray):
+            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
+        if arr.shape != self.shape or arr.dtype != self.dtype:
+            raise ValueError(f"a {arr.shape} {arr.dtype} array cannot be set to one of {self.shape} {self.dtype}")
+        DEVICE.upload(arr)
+        stream = stream or DEVICE.stream
+        stream.later(lambda: np.copyto(self._host, arr))
+        if not is_pinned(arr):  # it goes through pinned memory of cupy's or the driver's, while the caller waits
+            stream.come_to(stream.put)
 
     def item(self):
         DEVICE.download(self._host, "item()")
@@ -89,26 +107,27 @@ class ndarray:
     def __getitem__(self, index):
         index = hosts_of_index(index)
         look_for_a_mask(index)
-        return made(self._host[index], self)
+        return made("getitem", self, np.ndarray.__getitem__, index)
 
     def __setitem__(self, index, value):
         index = hosts_of_index(index)
         look_for_a_mask(index)
         if not isinstance(value, ndarray) and any(isinstance(part, np.ndarray) for part in parts(index)):
             DEVICE.upload(np.asarray(value))  # cupy makes an array of a number that goes to places an array names
-        DEVICE.launch()
-        self._host[index] = host(value)
+        DEVICE.start("setitem", np.ndarray.__setitem__, self._host, index, host(value))
 
     # methods, with cupy's arguments
 
     def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
-        return self if not copy and self.dtype == dtype else launched(self._host.astype(dtype, order))
+        if not copy and self.dtype == dtype:
+            return self
+        return launched("astype", np.ndarray.astype, self._host, dtype, order)
 
     def copy(self, order="C"):
-        return launched(self._host.copy(order))
+        return launched("copy", np.ndarray.copy, self._host, order)
 
     def reshape(self, *shape, order="C", copy=None):
-        return made(self._host.reshape(*shape), self)
+        return made("copy", self, np.ndarray.reshape, *shape)
 
     def transpose(self, *axes):
         return view(self._host.transpose(*axes), self)
@@ -117,33 +136,33 @@ class ndarray:
         return view(self._host.swapaxes(axis1, axis2), self)
 
     def ravel(self, order="C"):
-        return made(self._host.ravel(order), self)
+        return made("copy", self, np.ndarray.ravel, order)
 
     def sum(self, axis=None, dtype=None, out=None, keepdims=False):
-        return launched(self._host.sum(axis, dtype, keepdims=keepdims))
+        return launched("sum", np.ndarray.sum, self._host, axis, dtype, keepdims=keepdims)
 
     def mean(self, axis=None, dtype=None, out=None, keepdims=False):
-        return launched(self._host.mean(axis, dtype, keepdims=keepdims))
+        return launched("mean", np.ndarray.mean, self._host, axis, dtype, keepdims=keepdims)
 
     def max(self, axis=None, out=None, keepdims=False):
-        return launched(self._host.max(axis, keepdims=keepdims))
+        return launched("max", np.ndarray.max, self._host, axis, keepdims=keepdims)
 
     def min(self, axis=None, out=None, keepdims=False):
-        return launched(self._host.min(axis, keepdims=keepdims))
+        return launched("min", np.ndarray.min, self._host, axis, keepdims=keepdims)
 
     def argmax(self, axis=None, out=None, dtype=None, keepdims=False):
-        return launched(self._host.argmax(axis, keepdims=keepdims))
+        return launched("argmax", np.ndarray.argmax, self._host, axis, keepdims=keepdims)
 
     def all(self, axis=None, out=None, keepdims=False):
-        return launched(self._host.all(axis, keepdims=keepdims))
+        return launched("all", np.ndarray.all, self._host, axis, keepdims=keepdims)
 
     def any(self, axis=None, out=None, keepdims=False):
-        return launched(self._host.any(axis, keepdims=keepdims))
+        return launched("any", np.ndarray.any, self._host, axis, keepdims=keepdims)
 
     def clip(self, min=None, max=None, out=None):
         if min is None and max is None:
             raise ValueError("One of max or min must be given")
-        return launched(self._host.clip(host(min), host(max)))
+        return launched("clip", np.ndarray.clip, self._host, host(min), host(max))
 
     def __matmul__(self, other):
         return product(self._host, host(other))
@@ -154,16 +173,14 @@ class ndarray:
 
 def _operator(name):
     def method(self, *others):
-        result = getattr(self._host, name)(*map(host, others))
-        return result if result is NotImplemented else launched(result)
+        return launched(name.strip("_"), getattr(np.ndarray, name), self._host, *map(host, others))
 
     return method
 
 
 def _in_place(name):
     def method(self, other):
-        DEVICE.launch()
-        getattr(self._host, name)(host(other))
+        DEVICE.start(name.strip("_"), getattr(np.ndarray, name), self._host, host(other))
         return self
 
     return method
@@ -208,20 +225,39 @@ def look_for_a_mask(index):
         DEVICE.download(np.empty(1), "a mask as index")
 
 
-def launched(result):
-    DEVICE.launch()
-    return ndarray(result)
+def launched(kind, function, *arguments, **options):
+    """A new array, of what function gives for arguments that numpy knows."""
+    with np.errstate(all="ignore" if DEVICE.graph else None):  # what is captured has no values yet
+        result = function(*arguments, **options)
+    if result is NotImplemented:
+        return result
+    result = np.asarray(result)
+    out = like(result)
+    if DEVICE.graph:
+        DEVICE.start(kind, lambda to, a, o: np.copyto(to, function(*a, **o)), out, arguments, options)
+    else:
+        DEVICE.start(kind, np.copyto, out, result)
+    return ndarray(out)
 
 
 def view(result, source):
     return ndarray(result, source if source.base is None else source.base)
 
 
-def made(result, source):
-    """A result that may be a view, which starts no kernel."""
-    return view(result, source) if np.may_share_memory(result, source._host) else launched(result)
+def like(result):
+    """An array of the current pool with the shape of `result`, and its axes in memory in the same order."""
+    axes = sorted(range(result.ndim), key=lambda axis: -abs(result.strides[axis]))
+    out = DEVICE.pool.array([result.shape[axis] for axis in axes], result.dtype)
+    return out.transpose(np.argsort(axes)) if axes != sorted(axes) else out
+
+
+def made(kind, source, function, *arguments, **options):
+    """What function gives, which may be a view of source and starts no kernel then."""
+    result = function(source._host, *arguments, **options)
+    shares = isinstance(result, np.ndarray) and np.may_share_memory(result, source._host)
+    return view(result, source) if shares else launched(kind, function, source._host, *arguments, **options)
 
 
 def product(a, b):
     DEVICE.product()
-    return ndarray(a @ b)
+    return launched("matmul", np.matmul, a, b)

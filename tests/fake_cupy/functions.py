@@ -7,21 +7,24 @@ import numpy as np
 
 from .array import host, hosts_of_index, launched, made, ndarray, product, view
 from .device import DEVICE
-from .memory import copied, guarded
+from .pool import MemoryPool
 from .raw import RawKernel, RawModule
+from .stream import Event, Stream, using_allocator
 
 ELEMENTWISE = ("abs", "add", "copysign", "equal", "exp", "isfinite", "isnan", "log", "log1p", "maximum", "minimum",
                "multiply", "sign", "sqrt", "subtract", "tanh")  # fmt: skip
 MOVING = ("broadcast_to", "concatenate", "moveaxis", "split", "stack", "triu")
+VIEWS = ("broadcast_to", "moveaxis")
 MAKING = ("arange", "full", "ones", "ones_like", "zeros", "zeros_like")
 ATOMIC = ("float16", "float32", "float64", "int32", "uint32", "uint64")  # what add.at adds up
 
 
 def _matmul(x1, x2, out=None):
-    result = product(host(x1), host(x2))
-    if out is not None:
-        out._host[...] = result._host
-    return result if out is None else out
+    if out is None:
+        return product(host(x1), host(x2))
+    DEVICE.product()
+    DEVICE.start("matmul", np.matmul, host(x1), host(x2), host(out))
+    return out
 
 
 def _function(name):
@@ -29,11 +32,12 @@ def _function(name):
 
     @functools.wraps(function)
     def call(*arguments, **options):
-        result = function(*map(host, arguments), **{key: host(value) for key, value in options.items()})
-        if isinstance(result, list):
-            return [view(part, arguments[0]) for part in result]
-        sources = [x for x in arguments if isinstance(x, ndarray)]
-        return made(np.asarray(result), sources[0]) if name in MOVING and sources else launched(result)
+        if name == "split":
+            return [view(part, arguments[0]) for part in function(*map(host, arguments), **options)]
+        options = {key: host(value) for key, value in options.items()}
+        if name in VIEWS:
+            return made(name, arguments[0], function, *map(host, arguments[1:]), **options)
+        return launched(name, function, *map(host, arguments), **options)
 
     return call
 
@@ -44,24 +48,23 @@ def _where(condition, x=None, y=None):
         raise NotImplementedError
     if not isinstance(condition, ndarray):
         raise TypeError("the condition of where must be an array of the GPU")
-    return launched(np.where(condition._host, host(x), host(y)))
+    return launched("where", np.where, condition._host, host(x), host(y))
 
 
 def _add_at(a, index, values):
     if a.dtype not in ATOMIC:
         raise TypeError(f"add.at supports {', '.join(ATOMIC)}, not {a.dtype}")
-    DEVICE.launch()
-    np.add.at(a._host, hosts_of_index(index), host(values))
+    DEVICE.start("add.at", np.add.at, a._host, hosts_of_index(index), host(values))
 
 
 def _empty(shape, dtype=float, order="C"):
     """No kernel: memory as it is. Here it is poisoned, and ends where memory ends."""
-    return ndarray(guarded(shape, dtype))
+    return ndarray(DEVICE.pool.array(shape, dtype))
 
 
 def _ascontiguousarray(a, dtype=None):
     same = dtype is None or a.dtype == dtype
-    return a if a.flags.c_contiguous and same else launched(np.ascontiguousarray(host(a), dtype))
+    return a if a.flags.c_contiguous and same else launched("copy", np.ascontiguousarray, host(a), dtype)
 
 
 def _asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
@@ -69,7 +72,10 @@ def _asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
         return a if dtype is None else a.astype(dtype, copy=False)
     array = np.asarray(a, dtype)
     DEVICE.upload(array)
-    return ndarray(copied(array))
+    DEVICE.stream.come_to(DEVICE.stream.put)
+    copy = DEVICE.pool.array(array.shape, array.dtype)
+    copy[...] = array
+    return ndarray(copy)
 
 
 def new_module():
@@ -82,14 +88,17 @@ def new_module():
     module.add.at, module.matmul = _add_at, _matmul
     module.empty, module.ascontiguousarray = _empty, _ascontiguousarray
     module.RawModule, module.RawKernel = RawModule, RawKernel
-    module.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 0, free_all_blocks=lambda: None)
+    DEVICE.pool, DEVICE.stream = MemoryPool(), Stream.null
+    default = DEVICE.pool
+    module.get_default_memory_pool = lambda: default
     properties = {"name": b"stand-in", "totalGlobalMem": 8 << 30}
     module.cuda = SimpleNamespace(
         Device=lambda device: SimpleNamespace(attributes={"MultiProcessorCount": 2}),
-        get_current_stream=lambda: SimpleNamespace(ptr=0),
+        Stream=Stream, Event=Event, MemoryPool=MemoryPool, using_allocator=using_allocator,
+        get_current_stream=lambda: DEVICE.stream,
         runtime=SimpleNamespace(
             getDeviceCount=lambda: 1, getDevice=lambda: 0, getDeviceProperties=lambda device: properties,
-            driverGetVersion=lambda: 0, runtimeGetVersion=lambda: 0, deviceSynchronize=lambda: None,
+            driverGetVersion=lambda: 0, runtimeGetVersion=lambda: 0, deviceSynchronize=DEVICE.synchronize,
         )
     )  # fmt: skip
     return module

@@ -30,3 +30,29 @@ def copied(array):
     copy = guarded(array.shape, array.dtype)
     copy[...] = array
     return copy
+
+
+def pinned(shape, dtype=float, order="C"):
+    """An array of the host that a copy may read, or write, while the host goes on."""
+    array = guarded(shape, dtype)
+    _pinned.append(np.lib.array_utils.byte_bounds(array))
+    return array
+
+
+def is_pinned(array):
+    low, high = np.lib.array_utils.byte_bounds(array)
+    return any(start <= low and high <= stop for start, stop in _pinned)
+
+
+_pinned = []
+
+
+def alias(x):
+    """x, or the arrays in it, as views that keep nothing alive: the addresses that a graph remembers."""
+    if isinstance(x, np.ndarray) and x.size:
+        low, high = np.lib.array_utils.byte_bounds(x)
+        memory = (ctypes.c_char * (high - low)).from_address(low)
+        return np.ndarray(x.shape, x.dtype, memory, x.ctypes.data - low, x.strides)
+    if isinstance(x, (list, tuple)):
+        return type(x)(map(alias, x))
+    return {key: alias(value) for key, value in x.items()} if isinstance(x, dict) else x

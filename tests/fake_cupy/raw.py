@@ -38,5 +38,5 @@ class RawKernel:
         if shared_mem > self.max_dynamic_shared_size_bytes:
             raise ValueError(f"{shared_mem} bytes of shared memory, but the kernel may use "
                              f"{self.max_dynamic_shared_size_bytes}: set max_dynamic_shared_size_bytes")
-        DEVICE.launch()
-        self.kernel(grid, block, [x._host if isinstance(x, ndarray) else x for x in args], shared_mem)
+        arguments = [x._host if isinstance(x, ndarray) else x for x in args]
+        DEVICE.start(self.kernel.name, self.kernel, grid, block, arguments, shared_mem)

@@ -27,4 +27,4 @@ def test_torch_makes_the_step_beside_it(cupy):
 
 def test_the_floors_are_measured(cupy):
     assert gpu_worker.gemm_rate(64) > 0 and gpu_worker.copy_rate(64) > 0
-    assert gpu_worker.peak_memory_mb("tinyllm") == gpu_worker.peak_memory_mb("torch") == 0
+    assert gpu_worker.peak_memory_mb("tinyllm") >= gpu_worker.peak_memory_mb("torch") == 0
