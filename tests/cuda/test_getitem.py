@@ -24,6 +24,10 @@ def test_equals_the_op(shape, index, dtype, cupy):
     check_kernel("getitem", Case([normal(*shape)], None, {"index": index}), dtype)
 
 
+def check(cupy):
+    check_kernel("getitem", Case([normal(9, 65)], None, {"index": slice(2, 6)}), "bfloat16")
+
+
 def test_an_index_of_the_gpu(cupy):
     rows = cupy.asarray(np.array([1, 1, 3]))
     x = Tensor(cupy.asarray(normal(5, 4).astype("float32")), requires_grad=True)
