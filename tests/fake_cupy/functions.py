@@ -64,6 +64,7 @@ def _empty(shape, dtype=float, order="C"):
 
 def _ascontiguousarray(a, dtype=None):
     same = dtype is None or a.dtype == dtype
+    a = a if a.ndim else a.ravel()  # as cupy's: it gives none of () back
     return a if a.flags.c_contiguous and same else launched("copy", np.ascontiguousarray, host(a), dtype)
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...backend import array_module
+
 HERE = Path(__file__).parent
 REAL = {"float32": "float", "bfloat16": "bf16"}  # the dtypes there are kernels for, as CUDA C++ says them
 OPTIONS = ("-std=c++17",)
@@ -63,9 +65,7 @@ def _argument(x):
 
 def contiguous(x):
     """x, or a C-contiguous copy of it."""
-    import cupy
-
-    return cupy.ascontiguousarray(x)
+    return x if x.flags.c_contiguous else array_module(x).ascontiguousarray(x)  # which would give one of () an axis
 
 
 def packed(C, *arrays):
