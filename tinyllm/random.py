@@ -54,16 +54,16 @@ def threshold(p):
     return np.uint64(min(round(p * 2**64), MASK))
 
 
-SITES = 1024  # masks of a training step that there are counters for
+SITES = 1024  # of a table of counters
 
 
-def mask_counters(seed, step, first=0):
+def mask_counters(seed, step, first=0, start=0):
     """What the masks of a step are drawn from, as data, for a step that runs again and again as one CUDA graph.
 
-    seed, step, first  ->  counters (SITES, 2) uint64: of each site its key (see `random_bits`), and first
+    seed, step, first  ->  counters (SITES, 2) uint64: of the sites from `start` on, key (see `random_bits`) and first
     """
     counters = np.full((SITES, 2), first, np.uint64)
-    counters[:, 0] = _key(seed, step, np.arange(SITES, dtype=np.uint64))
+    counters[:, 0] = _key(seed, step, np.arange(start, start + SITES, dtype=np.uint64))
     return counters
 
 
@@ -75,6 +75,7 @@ class DropoutStream:
 
     def __init__(self, seed, step=0, first=0, counters=None):
         self.seed, self.step, self.first, self.counters, self.site = seed, step, first, counters, 0
+        self.table = self.page = None  # counters that were sent to a GPU, and how many tables come before
 
     def keep(self, shape, p, xp=np):
         """A mask that is False with probability p.
@@ -89,18 +90,26 @@ class DropoutStream:
             self.site += 1
         return bits >= threshold(p)
 
-    def counter(self):
-        """The counters of the next mask, for a kernel that draws it itself; None where there are none.
+    def counter(self, xp=np):
+        """The counters of the next mask, for a kernel of xp that draws it itself; None on numpy, if it was given none.
 
         ->  counter (2) uint64: element i of the mask stays where mix(key + (first · size of a row + i) · G) is at
         least `threshold(p)`
         """
         if self.counters is None:
-            return None
+            return None if xp is np else self._sent(xp)
         if self.site == SITES:
             raise RuntimeError(f"a training step may draw {SITES} dropout masks here; --graph off has no such limit")
         self.site += 1
         return self.counters[self.site - 1]
+
+    def _sent(self, xp):
+        page, row = divmod(self.site, SITES)
+        if page != self.page:
+            self.table = xp.asarray(mask_counters(self.seed, self.step, self.first, page * SITES))
+            self.page = page
+        self.site += 1
+        return self.table[row]
 
 
 _default = {}  # what `manual_seed` made

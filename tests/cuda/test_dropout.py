@@ -75,6 +75,28 @@ def test_a_graph_that_is_replayed_has_the_masks_of_what_stands_in_the_counters_t
         assert all(np.array_equal(a.data.get() != 0, mask) for a, mask in zip(y, masks, strict=True))
 
 
+def test_without_counters_they_are_sent_once_a_table(cupy, monkeypatch):
+    monkeypatch.setattr("tinyllm.random.SITES", 4)
+    x, drop = Tensor(cupy.asarray(np.ones((4, 6), "float32"))), nn.Dropout(0.5)
+    before = cupy.counts
+    with dropout_step(1, 2, first=3):
+        y = [drop(x) for _ in range(10)]
+    made = cupy.counts - before
+    assert (made.launches, made.uploads) == (10, 3)
+    with dropout_step(1, 2, first=3):
+        masks = [dropout_stream().keep((4, 6), 0.5) for _ in y]
+    assert all(np.array_equal(a.data.get() != 0, mask) for a, mask in zip(y, masks, strict=True))
+
+
+def test_masks_of_both_backends_are_counted_together(cupy):
+    tinyllm.manual_seed(3)
+    here, there = Tensor(np.ones((4, 6), "float32")), Tensor(cupy.asarray(np.ones((4, 6), "float32")))
+    y = [nn.functional.dropout(x) for x in (here, there, here, there)]
+    tinyllm.manual_seed(3)
+    masks = [dropout_stream().keep((4, 6), 0.5) for _ in y]
+    assert all(np.array_equal(tinyllm.backend.to_numpy(a.data) != 0, mask) for a, mask in zip(y, masks, strict=True))
+
+
 def test_in_evaluation_nothing_is_launched(cupy):
     before = cupy.counts
     x = Tensor(cupy.asarray(np.ones(3, "float32")))

@@ -31,6 +31,6 @@ def draw(shape, p, like, op):
 
     Where the op has a kernel that draws the mask itself, what it draws from (see `DropoutStream.counter`).
     """
-    stream = dropout_stream()
-    counter = stream.counter() if op.pair_for(like) is not op else None
-    return stream.keep(shape, p, xp=array_module(like.data)) if counter is None else counter
+    stream, xp = dropout_stream(), array_module(like.data)
+    counter = stream.counter(xp) if op.pair_for(like) is not op else None
+    return stream.keep(shape, p, xp) if counter is None else counter
