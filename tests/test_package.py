@@ -38,7 +38,7 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "parallel": "",
     "tokenizers": f"{BELOW_NN} creation files",
     "data": f"{BELOW_NN} creation files tokenizers",
-    "generation": f"{BELOW_NN} creation tokenizers",
+    "generation": f"{BELOW_NN} creation kernels precision tokenizers",
     "models": f"{BELOW_MODELS} files data",
     "evaluation": BELOW_MODELS,
     "tracing": f"{ENGINE} files display nn ops optim __init__",
@@ -48,7 +48,7 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "checking": f"{ENGINE} ops gradcheck",
     "exercises": f"{ENGINE} ops methods checking tracing",
     "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models evaluation tracing debug training finetune "
-    "proof __init__",
+    "kernels precision proof __init__",
     "__main__": "cli",
 }
 FORBIDDEN = {"torch"}

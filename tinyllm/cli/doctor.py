@@ -47,9 +47,35 @@ def works(backend):
             return "works"
         error = product_error(backend)
         kind = "float32" if error < 1e-5 else "less precise than float32; please report it"
-        return f"works, on {card()['gpu']}; its matrix products are {kind} (off by {error:.0e})"
+        return f"works, on {card()['gpu']}; its matrix products are {kind} (off by {error:.0e}); {kernels(backend)}"
     except Exception as error:  # whatever it is, it is what the user came to know
         return f"does not work: {error}"
+
+
+def kernels(backend):
+    """Whether what is compiled for a GPU, and the binding to its library of products, agree with the plain ops."""
+    import numpy as np
+
+    from .. import kernels  # noqa: F401  (attaches them)
+    from ..backend import to, to_numpy
+    from ..observe import plain_ops
+    from ..ops import layer_norm, linear
+
+    numbers = np.random.default_rng(0).standard_normal
+    shapes = [(40, 96), (96,), (96,), (96, 64), (64,)]
+    x, scale, shift, weight, bias = (to(numbers(shape, np.float32), backend) for shape in shapes)
+
+    def layer():
+        return to_numpy(linear(layer_norm(x, scale, shift), weight, bias).data)
+
+    with plain_ops():
+        plain = layer()
+    try:
+        right = abs(layer() - plain).max() < 1e-4 * abs(plain).max()
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        return f"its kernels do not run ({reason}); TINYLLM_KERNELS=off does without"
+    return "its kernels agree with the ops" if right else "its kernels are wrong; please report it"
 
 
 def packages():

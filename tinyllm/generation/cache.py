@@ -11,6 +11,7 @@ import numpy as np
 from ..backend import array_module, backend_of, to, to_numpy
 from ..methods import Tensor
 from ..ops.softmax import softmax_forward
+from .decode import DecodeStep, can_step
 
 
 class KVCache:
@@ -23,9 +24,9 @@ class KVCache:
         config, weight = model.config, model.wte.weight.data
         length = min(length, config.block_size)
         shape = (config.n_layer, 2, batch_size, config.n_head, length, config.n_embd // config.n_head)
-        self.kv = array_module(weight).empty(shape, weight.dtype)  # (L, 2, B, H, length, D)
+        self.kv = array_module(weight).zeros(shape, weight.dtype)  # (L, 2, B, H, length, D)
         self.ids = np.empty((batch_size, 0), np.int64)  # those whose keys and values it holds
-        self.model = model
+        self.model, self.step = model, None
 
     def __call__(self, ids):
         """The scores of the token that follows ids; computed are the positions from the first new token on.
@@ -35,12 +36,31 @@ class KVCache:
 
         ids (B, T) integers  ->  logits (B, V)
         """
+        return self.answer(ids)[1]
+
+    def answer(self, ids, greedy=False):
+        """The same scores, and before them the likeliest ids (B,): None where they are still to be found. On a GPU,
+        where a greedy answer is wanted and can be had, only its ids have come to the host, and the scores have not.
+
+        ids (B, T) integers  ->  ids (B,) or None, logits (B, V)
+        """
         ids = ids[:, -self.model.block_size :]
         start = min(shared(self.ids, ids), ids.shape[1] - 1)  # the last position is always asked for
         self.ids = ids[:, :start]  # should the forward be interrupted: what is beyond may be half of it
-        logits = self.forward(ids[:, start:], start)
+        if start == ids.shape[1] - 1 and self.stepping():
+            found = self.step.likeliest(ids[:, -1], start) if greedy else (None, self.step.scores(ids[:, -1], start))
+        else:
+            found = None, to_numpy(self.forward(ids[:, start:], start).data)
         self.ids = ids
-        return to_numpy(logits.data)
+        return found
+
+    def stepping(self):
+        """Whether one token more is a step of its own: where there are kernels, on a GPU. It is made when needed."""
+        if not can_step(self.kv):
+            return False
+        if self.step is None or not self.step.fits(self):
+            self.step = DecodeStep(self)
+        return True
 
     def forward(self, ids, start):
         """GPT.forward for the tokens from position `start` on; only the last one is scored.
@@ -62,7 +82,11 @@ class KVCache:
 
     def reorder(self, rows):
         """Sequence i goes on from what sequence rows[i] was: beams that branch."""
-        self.kv, self.ids = self.kv[:, :, to(rows, backend_of(self.kv))], self.ids[rows]
+        kv, self.ids = self.kv[:, :, to(rows, backend_of(self.kv))], self.ids[rows]
+        if kv.shape == self.kv.shape:
+            self.kv[...] = kv  # where it was: a step may be a graph, which knows the place
+        else:
+            self.kv = kv.copy()  # one row of numbers after the other
 
 
 class NoCache:

@@ -2,13 +2,15 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..backend import to_numpy
 from ..methods import Tensor
 from ..tensor import as_array
-from .cache import NoCache
+from .cache import KVCache, NoCache
+from .decode import NOT_FINITE
 from .rules import Rules
 from .sampling import log_softmax
 
@@ -18,7 +20,12 @@ class Step:
     """One token for each row of the batch, and what it was chosen from."""
 
     ids: np.ndarray  # (B,) the chosen tokens
-    logits: np.ndarray  # (B, V) the model's scores, before any rule
+    scores: object  # the logits, where they are: on a GPU, where nobody needed them to choose
+
+    @cached_property
+    def logits(self):
+        """The model's scores, before any rule: (B, V) float64."""
+        return to_numpy(self.scores).astype(np.float64)
 
     def log_probs(self):
         """The log-probability that the model, before any rule, gave to each chosen token: (B,)."""
@@ -72,9 +79,7 @@ def stream(model, ids, max_new_tokens, rules=Rules(), *, seed=0, eos_token_id=No
 def _steps(cache, rows, max_new_tokens, rules, rng, ends):
     ended = np.zeros(len(rows), bool)
     for _ in range(max_new_tokens):
-        logits = scores(cache, rows)
-        draws = rng.random(len(rows))
-        chosen = np.array([rules.choose(*row) for row in zip(logits, rows, draws)])
+        chosen, logits = choose(cache, rows, rules, rng.random(len(rows)))
         if ends:
             chosen[ended] = ends[0]
             ended |= np.isin(chosen, ends)
@@ -82,6 +87,14 @@ def _steps(cache, rows, max_new_tokens, rules, rng, ends):
         if ended.all():
             return
         rows = np.concatenate((rows, chosen[:, None]), axis=1)
+
+
+def choose(cache, rows, rules, draws):
+    """The next token of each row, by its number in [0, 1); and the logits it was chosen from."""
+    chosen, logits = answer(cache, rows, rules.greedy and isinstance(cache, KVCache))
+    if chosen is None:
+        chosen = np.array([rules.choose(*row) for row in zip(logits, rows, draws)])
+    return chosen, logits
 
 
 def end_ids(eos_token_id):
@@ -94,11 +107,17 @@ def scores(cache, rows):
 
     ids (B, T) integers  ->  logits (B, V) float64
     """
+    return answer(cache, rows)[1]
+
+
+def answer(cache, rows, greedy=False):
+    """(None, scores), or what a greedy cache has chosen by itself: ids (B,), and the scores as it has them."""
     with cache.model.evaluating():  # for one step: whoever takes the steps may train in between
-        logits = cache(rows)
-    if not np.isfinite(logits).all():
+        chosen, logits = cache.answer(rows, greedy=True) if greedy else (None, cache(rows))
+    finite = np.isfinite(logits).all() if chosen is None else (chosen != NOT_FINITE).all()
+    if not finite:
         raise ValueError("generate: the model's scores are not finite numbers; its training diverged")
-    return logits.astype(np.float64)
+    return (None, logits.astype(np.float64)) if chosen is None else (chosen, logits)
 
 
 def check_prompt(model, ids, max_new_tokens):

@@ -42,6 +42,11 @@ class Rules:
         if self.min_p is not None and not 0 <= self.min_p <= 1:
             raise ValueError(f"min_p must be from 0 to 1, not {self.min_p}")
 
+    @property
+    def greedy(self):
+        """Whether the highest score is the choice, and nothing changes the scores before."""
+        return self.temperature == 0 and self.repetition_penalty == 1
+
     def steps(self, logits, seen):
         """(name of the rule, the row after it) for each rule that does something.
 

@@ -104,7 +104,7 @@ decode_attention(REAL* y, REAL* keys, REAL* values, const REAL* qkv, const long 
 }
 
 // tokens[b] = the first of the largest of logits[b], −1 where one of them is not finite; and position goes on by 1.
-// logits (B, V); gridDim.x = WARP blocks a row, joined through values and places (B, WARP) by who comes last.
+// logits (B, V); at most WARP blocks a row, joined through values and places (B, WARP) by who comes last.
 
 struct Best {
     float value;
@@ -141,7 +141,8 @@ extern "C" __global__ void decode_pick(long long* tokens, long long* position, f
         values[row * WARP + blockIdx.x] = best.value, places[row * WARP + blockIdx.x] = best.place;
     }
     if (!last_of(gridDim.x, counters + row) || warp) return;
-    best = {__ldcg(values + row * WARP + lane), __ldcg(places + row * WARP + lane)};
+    best = {-INFINITY, V};
+    if (lane < gridDim.x) best = {__ldcg(values + row * WARP + lane), __ldcg(places + row * WARP + lane)};
     best.of_warp();
     if (lane == 0) tokens[row] = best.place;
     if (lane == 0 && row == 0) *position += 1;

@@ -16,7 +16,7 @@ def embed(tokens, position, wte, wpe):
     """wte[tokens] + wpe[position]; tokens (B,) position (1,) int64 of the GPU  ->  x (B, C)"""
     B, C = len(tokens), wte.shape[1]
     x = array_module(wte).empty((B, C), wte.dtype)
-    launch("decode", "decode_embed", wte.dtype, (B,), (256,), x, tokens, position, wte, wpe, np.int32(C))
+    launch("decode", "decode_embed", wte.dtype, (B,), (_threads(C),), x, tokens, position, wte, wpe, np.int32(C))
     return x
 
 
@@ -47,5 +47,11 @@ def pick(logits, tokens, position):
     """
     xp, (B, V) = array_module(logits), logits.shape
     values, places = xp.empty((B, WARP), "float32"), xp.empty((B, WARP), "int32")
-    launch("decode", "decode_pick", logits.dtype, (WARP, B), (256,), tokens, position, values, places, counters(B),
-           logits, np.int32(V))  # fmt: skip
+    blocks, threads = min(WARP, -(-V // 1024)), _threads(V)
+    launch("decode", "decode_pick", logits.dtype, (blocks, B), (threads,), tokens, position, values, places,
+           counters(B), logits, np.int32(V))  # fmt: skip
+
+
+def _threads(n):
+    """Of a block that goes over n numbers."""
+    return min(256, -(-n // WARP) * WARP)
