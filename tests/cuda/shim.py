@@ -24,7 +24,7 @@ from threading import Lock
 import numpy as np
 
 HEADERS = Path(__file__).parent / "shim"
-FLAGS = ("-x", "c++", "-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", "-DSHIM",
+FLAGS = ("-x", "c++", "-std=gnu++17", "-O1", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", "-DSHIM",
          f"-I{HEADERS}", "-U_FORTIFY_SOURCE", "-fno-strict-aliasing", "-ffp-contract=off",
          "-fsanitize=alignment,bounds", "-fsanitize-undefined-trap-on-error",
          "-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-sign-compare",
@@ -51,16 +51,21 @@ def compiled(code, options=()):
     return {name: Kernel(library, name) for name in names}
 
 
+def cache_folder():
+    """Where what was compiled is kept from one run to the next."""
+    folder = Path(tempfile.gettempdir()) / f"tinyllm-shim-{getpass.getuser()}"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def _library(text, definitions):
     """The path of the shared library, which is made where there is none of the same text, headers and flags."""
     flags = (*FLAGS, *definitions)
     headers = b"".join(path.read_bytes() for path in sorted(HEADERS.glob("*.h")))
     digest = hashlib.sha256(repr((text, flags)).encode() + headers).hexdigest()[:24]
-    folder = Path(tempfile.gettempdir()) / f"tinyllm-shim-{getpass.getuser()}"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{digest}.so"
+    path = cache_folder() / f"{digest}.so"
     if not path.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as work:
+        with tempfile.TemporaryDirectory(dir=path.parent) as work:
             made = Path(work) / "made.so"
             result = subprocess.run([compiler(), *flags, "-", "-o", str(made)], input=text, text=True,
                                     capture_output=True)  # fmt: skip

@@ -31,6 +31,13 @@ def test_the_vector_of_a_token(B, C, dtype, cupy):
     assert_close("x", x.get().astype("f8"), expected, BOUND[dtype])
 
 
+def check(cupy):
+    """A cache that several warps share, and more words than a block has threads."""
+    test_attention_is_the_last_row_of_the_op(2, 3, 5, 140, 200, "float32", cupy)
+    test_attention_is_the_last_row_of_the_op(1, 1, 128, 140, 200, "float32", cupy)
+    test_the_first_of_the_largest(5000, "float32", cupy)
+
+
 HEADS = [(1, 1, 4), (2, 3, 5), (1, 2, 64), (1, 1, 128), (2, 1, 33), (1, 2, 24), (1, 1, 256)]
 
 

@@ -1,9 +1,10 @@
 // The threads of a CUDA grid as coroutines on one CPU thread.
 //
-// A thread runs until it has to wait for others: at a barrier of its block, or where lanes of its warp meet. Who runs
-// next is drawn from a seed, among the threads of the few blocks that are on the machine at a time; blocks come in an
-// order drawn likewise. So what a missing barrier lets happen does happen, in an order that can be had again from its
-// seed. Where nobody can run, that is a deadlock.
+// A thread runs until it has to wait for others: at a barrier of its block, or where lanes of its warp meet. Each has a
+// random rank, and of those that can run the highest does: so some threads hurry ahead as far as the barriers let them,
+// and others lie behind, which is what a missing barrier cannot bear. (Ranks as in Burckhardt et al. 2010, "A randomized
+// scheduler with probabilistic guarantees of finding bugs".) Blocks come in a random order, a few at a time, and take
+// turns. The seed decides all of it. Where nobody can run, that is a deadlock.
 #pragma once
 #include <algorithm>
 #include <csetjmp>
@@ -12,6 +13,7 @@
 #include <link.h>
 #include <map>
 #include <memory>
+#include <queue>
 #include <string>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -33,6 +35,7 @@ struct Thread {
     enum State { READY, AT_BARRIER, IN_WARP, DONE } state = READY;
     Block* block;
     int number, lane;
+    unsigned rank;
     dim3 index;
     ucontext_t start;
     jmp_buf here;
@@ -48,7 +51,7 @@ struct Block {
     dim3 index;
     unsigned slot;                 // its place on the machine
     std::vector<Thread> threads;
-    std::vector<Thread*> ready;    // those that can run
+    std::priority_queue<std::pair<unsigned, Thread*>> ready;  // those that can run, by rank
     std::vector<char> shared;      // its static shared memory, while another block runs
     int waiting = 0, yes = 0;      // at the barrier
     unsigned done = 0;
@@ -82,7 +85,8 @@ inline std::string name(const char* what, dim3 at) {
 
 inline void make_ready(Thread& thread) {
     thread.state = Thread::READY;
-    thread.block->ready.push_back(&thread);
+    if (dice.below(256) == 0) thread.rank = dice.below(~0u);  // fortune turns now and then
+    thread.block->ready.push({thread.rank, &thread});
 }
 
 inline void pause() {  // until the scheduler takes this thread again, which make_ready is needed for
@@ -125,8 +129,8 @@ template <class T> const T* gather(const char* place, unsigned mask, const T& mi
         if (mask >> i & 1) lanes.push_back(&lane_of(me, i));
     bool complete = true;
     for (Thread* lane : lanes) {
-        complete &= lane->state == Thread::IN_WARP;
-        if (lane->state == Thread::IN_WARP && (lane->mask != mask || strcmp(lane->place, place)))
+        complete &= lane->state == Thread::IN_WARP && lane->mask == mask;
+        if (lane->state == Thread::IN_WARP && lane->mask == mask && strcmp(lane->place, place))
             give_up(std::string("divergent warp: lanes of one mask meet at ") + lane->place + " and at " + place);
     }
     if (complete) {
@@ -195,7 +199,7 @@ inline std::unique_ptr<Block> new_block(dim3 index, unsigned slot) {
     block->threads.resize(blockDim.x * blockDim.y * blockDim.z);
     for (unsigned i = 0; i < block->threads.size(); i++) {
         Thread& thread = block->threads[i];
-        thread.block = block.get(), thread.number = i, thread.lane = i % LANES;
+        thread.block = block.get(), thread.number = i, thread.lane = i % LANES, thread.rank = dice.below(~0u);
         thread.index = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
         getcontext(&thread.start);
         thread.start.uc_stack.ss_sp = stack_of(thread), thread.start.uc_stack.ss_size = STACK;
@@ -255,9 +259,8 @@ inline void run_grid() {
         }
         Block* block = able[dice.below(able.size())];
         for (unsigned turns = 1 + dice.below(2 * block->threads.size()); turns && !block->ready.empty(); turns--) {
-            std::swap(block->ready.back(), block->ready[dice.below(block->ready.size())]);
-            Thread* thread = block->ready.back();
-            block->ready.pop_back();
+            Thread* thread = block->ready.top().second;
+            block->ready.pop();
             run(*thread);
             if (!fault.empty()) {
                 fault += ", in " + name("block", block->index) + ", " + name("thread", thread->index);

@@ -4,6 +4,10 @@
 // NVRTC). REAL is the type of the arrays, float or bf16; whatever is computed with or summed up is float.
 // The CPU shim of the tests compiles the same text with SHIM defined.
 
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)  // NVRTC has no headers, so not this one either
+#endif
+
 struct bf16 { unsigned short bits; };  // the upper half of a float: 8 bits of exponent, 7 of mantissa
 
 __device__ inline float to_float(float x) { return x; }

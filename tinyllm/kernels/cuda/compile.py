@@ -16,7 +16,11 @@ USUAL_SHARED = 48 * 1024  # bytes of shared memory a block gets without asking
 @cache
 def source(subject):
     """common.cuh and subject.cu as one text, in which a compiler's messages name the right file and line."""
-    return "".join(f'#line 1 "{name}"\n{(HERE / name).read_text("utf-8")}' for name in ("common.cuh", f"{subject}.cu"))
+    return text_of(HERE / "common.cuh") + text_of(HERE / f"{subject}.cu")
+
+
+def text_of(path):
+    return f'#line 1 "{path.name}"\n{path.read_text("utf-8")}'
 
 
 def options(dtype):
