@@ -19,7 +19,6 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "__init__": "",  # its names are loaded when they are used
     "backend": "",
     "proof": "",
-    "precision": "",
     "files": "",
     "observe": "backend",
     "random": "backend",
@@ -33,7 +32,7 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "gradcheck": f"{ENGINE} ops methods",
     "creation": BELOW_NN,
     "nn": f"{BELOW_NN} creation gradcheck",
-    "optim": f"{ENGINE} places",
+    "optim": f"{ENGINE} places kernels",
     "kernels": "backend random autograd places ops precision",
     "parallel": "",
     "tokenizers": f"{BELOW_NN} creation files",

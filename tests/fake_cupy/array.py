@@ -107,6 +107,8 @@ class ndarray:
     def __getitem__(self, index):
         index = hosts_of_index(index)
         look_for_a_mask(index)
+        if all(isinstance(part, (int, np.integer)) for part in parts(index)):
+            index = (*parts(index), ...)  # one number is a view, too, of no axes
         return made("getitem", self, np.ndarray.__getitem__, index)
 
     def __setitem__(self, index, value):

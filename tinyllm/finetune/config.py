@@ -52,6 +52,8 @@ class TuneConfig(Settings):
     "Precision: float32 or float64."
     backend: str = "numpy"
     "Where to compute: numpy (CPU) or cupy (NVIDIA GPU)."
+    graph: str = "on"
+    "On a GPU: on captures a training step once and replays it as one CUDA graph, off starts its kernels one by one."
     workers: int | None = None
     "CPU cores to use; by default all."
 
@@ -70,6 +72,7 @@ class TuneConfig(Settings):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         self._require("min_lr", self.min_lr <= self.learning_rate, f"at most --learning-rate {self.learning_rate}")
         self._require("warmup_iters", self.warmup_iters < self.max_iters, f"below --max-iters {self.max_iters}")
+        self._require("graph", self.graph in ("on", "off"), "on or off")
         self._require("dtype", self.dtype in ("float32", "float64"), "float32 or float64")
 
     @property

@@ -41,6 +41,7 @@ class PolicyTask(Task):
     """
 
     command = "finetune ppo"
+    why_no_graph = "a step reads what the policy has written"
 
     def __init__(self, config, base, prompts, val_prompts, reward, template, data_sha256=""):
         super().__init__(config)

@@ -6,6 +6,7 @@ from .. import kernels  # noqa: F401  (a training runs with them)
 from ..models import GPT, GPTConfig
 from ..observe import MODE
 from ..optim import AdamW, FlatAdamW
+from ..optim.device import DeviceAdamW, fits_a_gpu
 from .state import TrainState
 
 
@@ -36,5 +37,7 @@ def build_optimizer(config, model):
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    fast = config.backend == "numpy" and MODE.get().kernels
-    return (FlatAdamW if fast else AdamW)(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))
+    kind = AdamW
+    if MODE.get().kernels:
+        kind = FlatAdamW if config.backend == "numpy" else DeviceAdamW if fits_a_gpu(parameters) else AdamW
+    return kind(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))

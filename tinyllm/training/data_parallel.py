@@ -12,22 +12,29 @@ from threadpoolctl import threadpool_limits
 from ..autograd import gradients
 from ..kernels.cpu.share import op_threads, share
 from ..optim import FlatAdamW
+from ..optim.device import DeviceAdamW
 from ..parallel import choose_team, cores
 from ..random import dropout_step
+from .graph import GPUSteps, tell
 from .step import model_loss
 
 LOSS = "loss"
 
 
 @contextmanager
-def workers(config, state, loss_of=model_loss, mean_over_rows=True):
+def workers(config, state, loss_of=model_loss, mean_over_rows=True, why_no_graph=None):
     """Inside, config.workers (all cores, if it is None) work. Gives what `train_step` takes as its team.
 
-    loss_of, mean_over_rows: as Task.loss and what it says of it. BLAS is held to one thread where workers share the
-    work: they would fight for the cores.
+    loss_of, mean_over_rows, why_no_graph: as Task.loss and what it says of it. BLAS is held to one thread where workers
+    share the work: they would fight for the cores. On a GPU the team is the GPU.
     """
     n = config.workers or cores()
-    if not isinstance(state.optimizer, FlatAdamW):  # plain ops: the threads of BLAS are all there is to share
+    if isinstance(state.optimizer, DeviceAdamW):
+        with GPUSteps(state, config, loss_of, why_no_graph) as steps:
+            yield steps
+    elif not isinstance(state.optimizer, FlatAdamW):  # plain ops: the threads of BLAS are all there is to share
+        if config.backend != "numpy" and config.graph == "on":
+            tell("plain ops cannot be captured; there are kernels for float32 and bfloat16, unless TINYLLM_KERNELS=off")
         with threadpool_limits(config.workers):
             yield None
     elif n == 1 or config.batch_size < n or not mean_over_rows:

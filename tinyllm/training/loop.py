@@ -35,7 +35,7 @@ def run_task(
             run.resume(state, config)
         else:
             run.begin(state, config)
-        with workers(config, state, task.loss, task.mean_over_rows) as team:
+        with workers(config, state, task.loss, task.mean_over_rows, task.why_no_graph) as team:
             begun()
             _go_on(task, state, run, team, report, should_stop)
     return state

@@ -3,7 +3,7 @@
 import math
 import time
 
-from ..backend import ids_to, is_array, number, to
+from ..backend import backend_of, check_ids, is_array, number, to
 from ..debug import first_non_finite
 from ..optim import warmup_cosine
 from ..random import dropout_step
@@ -42,12 +42,14 @@ def update(state, config, batch, loss_of, team=None):
         model.zero_grad()
         return first_non_finite(loss_and_norm)
 
-    loss, metrics, grad_norm = team.loss_and_norm(state.step, batch) if team else loss_and_norm()
-    if not is_array(loss):
-        check_finite(state.step + 1, loss, grad_norm, config, cause)
     lr = learning_rate(config, state.step)
     for group in optimizer.param_groups:
         group["lr"] = lr
+    if hasattr(team, "update"):  # of a GPU, where a step is one piece, and no number of it is looked at on the way
+        return team.update(batch)
+    loss, metrics, grad_norm = team.loss_and_norm(state.step, batch) if team else loss_and_norm()
+    if not is_array(loss):
+        check_finite(state.step + 1, loss, grad_norm, config, cause)
     (team or optimizer).step()
     optimizer.zero_grad()
     return loss, metrics, grad_norm
@@ -59,11 +61,17 @@ def add_gradients(state, config, batch, loss_of=model_loss):
     The loss of the batch is the mean of its parts' losses, so each part gets a share of 1 as its dL/dloss. Windows
     and dropout are those of the whole batch: into how many parts it is cut changes nothing but rounding.
     """
-    parts, B = config.gradient_accumulation, config.batch_size
     arrays = sent([tensor.data for tensor in batch], config.backend, state.model.config.vocab_size)
+    return accumulate(state, config, arrays, loss_of)
+
+
+def accumulate(state, config, arrays, loss_of, counters=None):
+    """`add_gradients` of a batch that is where the model is; counters: those of the dropout masks of each part."""
+    parts, B = config.gradient_accumulation, config.batch_size
     losses, metrics = [], []
-    for first in range(0, parts * B, B):
-        with dropout_step(config.seed, state.step, first):
+    for part in range(parts):
+        first = part * B
+        with dropout_step(config.seed, state.step, first, counters if counters is None else counters[part]):
             loss, said = loss_of(state.model, *(array[first : first + B] for array in arrays))
         state.optimizer.backward(loss, 1 / parts)
         losses.append(number(loss.data))
@@ -72,13 +80,18 @@ def add_gradients(state, config, batch, loss_of=model_loss):
 
 
 def sent(arrays, backend, vocab_size):
-    """A batch on a backend. Its ids and targets, the integers (B, T), are looked at before they leave the host."""
+    """A batch on a backend, looked at before it leaves the host."""
+    if backend != "numpy":  # where nobody would look at it
+        check_batch(arrays, vocab_size)
+    return [to(array, backend) for array in arrays]
+
+
+def check_batch(arrays, vocab_size):
+    """Raise where an id or a target of a batch, its integers (B, T), is no token; a target may be ignored."""
     ids = arrays[0]
-    return [
-        ids_to(array, backend, vocab_size, ignored=None if array is ids else -100)
-        if array.dtype.kind in "iu" and array.shape == ids.shape else to(array, backend)
-        for array in arrays
-    ]  # fmt: skip
+    for array in arrays:
+        if backend_of(array) == "numpy" and array.dtype.kind in "iu" and array.shape == ids.shape:
+            check_ids(array if array is ids else array[array != -100], vocab_size, "token id")
 
 
 def learning_rate(config, step):

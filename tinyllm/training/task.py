@@ -14,6 +14,7 @@ class Task:
     command = "train"
     mean_over_rows = False  # whether the loss is a mean over the rows of a batch: then workers can share them
     part_of_run = False
+    why_no_graph = None  # a reason why a step cannot be captured as a CUDA graph, where it never can
 
     def __init__(self, config):
         self.config = config
