@@ -58,6 +58,7 @@ def test_what_the_backward_is_given_is_described_with_its_shape():
     x_hat   (..., C)  worked out by the forward
     rstd    (..., 1)  worked out by the forward
     weight  (C,)      the input, or None
+    needs             for each array, whether its gradient is wanted; you may work out all of them
 
     return dx (..., C), dweight (C,), dbias (C,)
 """ in text

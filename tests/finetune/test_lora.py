@@ -1,6 +1,7 @@
 """LoRA against peft, its count, what it costs, and that merging is exact; bottlenecks and soft prompts beside it."""
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,13 +14,13 @@ from tinyllm import GPT, GPTConfig, nn
 from tinyllm.finetune.adapter_file import CONFIG, WEIGHTS, load_adapters, save_adapters
 from tinyllm.finetune.bottleneck import add_bottlenecks
 from tinyllm.finetune.classifier import Classifier
-from tinyllm.finetune.freeze import count
+from tinyllm.finetune.freeze import count, freeze
 from tinyllm.finetune.lora import LoRA, adapters, add_lora, merge, merged, unmerge
 from tinyllm.finetune.soft_prompt import SoftPrompt
 from tinyllm.generation import NoCache
 from tinyllm.models.tensor_file import read_tensors
-from tinyllm.observe import Observer, observe
-from tinyllm.training.build import build_optimizer
+from tinyllm.observe import Observer, observe, plain_ops
+from tinyllm.training.build import build_optimizer  # loads the kernels, too
 from tinyllm.training.config import TrainConfig
 
 SIZES = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=8)
@@ -309,6 +310,34 @@ def test_they_learn(adapt):
         optimizer.step()
         optimizer.zero_grad()
     assert losses[-1] < losses[0] - 0.005
+
+
+class Wasted(Observer):
+    """Gradients that were worked out and that nobody asked for, by the op."""
+
+    def __init__(self):
+        self.ops = set()
+
+    def backward_ran(self, node, dy, grads):
+        wasted = any(source is None and grad is not None for source, grad in zip(node.inputs, grads))
+        self.ops |= {node.op.__name__} if wasted else set()
+
+
+FROZEN = {"all": lambda m: freeze(m, "all"), "but-last-block": lambda m: freeze(m, "but-last-block"),
+          "lora": lambda m: add_lora(m) and m, "bottleneck": lambda m: add_bottlenecks(m, 2),
+          "soft-prompt": lambda m: SoftPrompt(m, 2)}  # fmt: skip
+
+
+@pytest.mark.parametrize("kernels", [False, True])
+@pytest.mark.parametrize("way", FROZEN)
+def test_no_way_to_tune_works_out_the_gradient_of_a_frozen_weight(way, kernels):
+    model, seen = Classifier(FROZEN[way](gpt("float32")), 2), Wasted()
+    last, targets, weights = np.array([5, 3, 4]), np.array([0, 1, 0]), np.ones(3, "float32")
+    with nullcontext() if kernels else plain_ops(), observe(seen):
+        model.loss(IDS, last, targets, weights).backward()
+        if way != "all":
+            model.transformer.loss(IDS, TARGETS).backward()
+    assert seen.ops <= {"add", "multiply", "cat"}, "these hand on what they got, or multiply by a number"
 
 
 def test_a_lora_layer_shows_itself():

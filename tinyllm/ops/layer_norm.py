@@ -21,19 +21,23 @@ def layer_norm_forward(x, weight=None, bias=None, *, eps=1e-5):
     return y, (x_hat, rstd, weight)
 
 
-def layer_norm_backward(dy, x_hat, rstd, weight):
+def layer_norm_backward(dy, x_hat, rstd, weight, needs=(True, True, True)):
     """dx = (dx̂ − mean(dx̂) − x̂ · mean(dx̂ · x̂)) / √(σ² + ε)   with dx̂ = dy · weight
     dweight = Σ dy · x̂   dbias = Σ dy, over every vector of the batch
 
     x̂ depends on its whole vector through μ and σ: that is where the two means come from.
     """
     batch = tuple(range(dy.ndim - 1))  # every axis but the last
-    dx_hat = dy if weight is None else dy * weight
-    mean_dx_hat = dx_hat.mean(axis=-1, keepdims=True)  # (..., 1)
-    mean_dx_hat_x_hat = (dx_hat * x_hat).mean(axis=-1, keepdims=True)
-    dx = (dx_hat - mean_dx_hat - x_hat * mean_dx_hat_x_hat) * rstd
-    dweight = (dy * x_hat).sum(axis=batch)
-    dbias = dy.sum(axis=batch)
+    dx = dweight = dbias = None
+    if needs[0]:
+        dx_hat = dy if weight is None else dy * weight
+        mean_dx_hat = dx_hat.mean(axis=-1, keepdims=True)  # (..., 1)
+        mean_dx_hat_x_hat = (dx_hat * x_hat).mean(axis=-1, keepdims=True)
+        dx = (dx_hat - mean_dx_hat - x_hat * mean_dx_hat_x_hat) * rstd
+    if needs[1]:
+        dweight = (dy * x_hat).sum(axis=batch)
+    if needs[2]:
+        dbias = dy.sum(axis=batch)
     return dx, dweight, dbias
 
 

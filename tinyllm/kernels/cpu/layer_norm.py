@@ -33,28 +33,31 @@ def layer_norm_forward_cpu(x, weight=None, bias=None, *, eps=1e-5):
     return y, (x_hat, rstd, weight)
 
 
-def layer_norm_backward_cpu(dy, x_hat, rstd, weight):
+def layer_norm_backward_cpu(dy, x_hat, rstd, weight, needs=(True, True, True)):
     """The means of dx̂ and of dx̂ · x̂, dx̂ = dy · weight, are products of dy and of dy · x̂ with weight / C."""
     C = dy.shape[-1]
-    dx = empty(dy.shape, dy.dtype)
-    rows_dy, rows_x_hat, rows_dx = (array.reshape(-1, C) for array in (dy, x_hat, dx))
+    dx = empty(dy.shape, dy.dtype) if needs[0] else None
+    rows_dy, rows_x_hat = dy.reshape(-1, C), x_hat.reshape(-1, C)
+    rows_dx = dx.reshape(-1, C) if needs[0] else None
     scale = np.ones(C, dy.dtype) if weight is None else weight
     mean = (scale / C)[:, None]
 
     def block(rows):
-        dy, x_hat, dx = rows_dy[rows], rows_x_hat[rows], rows_dx[rows]
-        t = np.multiply(dy, x_hat, out=empty(dy.shape, dy.dtype))
+        dy, x_hat = rows_dy[rows], rows_x_hat[rows]
+        t = np.multiply(dy, x_hat, out=empty(dy.shape, dy.dtype)) if needs[0] or needs[1] else None
         ones = np.ones(len(dy), dy.dtype)
-        sums = ones @ t, ones @ dy
-        mean_dx_hat_x_hat = t @ mean
-        np.multiply(dy, scale, out=dx)
-        dx -= dy @ mean
-        dx -= np.multiply(x_hat, mean_dx_hat_x_hat, out=t)
-        dx *= rstd[rows]
+        sums = [ones @ array if wanted else None for array, wanted in ((t, needs[1]), (dy, needs[2]))]
+        if needs[0]:
+            dx = rows_dx[rows]
+            mean_dx_hat_x_hat = t @ mean
+            np.multiply(dy, scale, out=dx)
+            dx -= dy @ mean
+            dx -= np.multiply(x_hat, mean_dx_hat_x_hat, out=t)
+            dx *= rstd[rows]
         return sums
 
-    dweights, dbiases = zip(*in_blocks(block, len(rows_dy), C))
-    return dx, sum(dweights[1:], dweights[0]), sum(dbiases[1:], dbiases[0])
+    sums = zip(*in_blocks(block, len(rows_dy), C))
+    return dx, *(sum(parts[1:], parts[0]) if wanted else None for parts, wanted in zip(sums, needs[1:]))
 
 
 KERNELS = {"layer_norm": (layer_norm_forward_cpu, layer_norm_backward_cpu)}
