@@ -20,7 +20,7 @@ TABLE = Path(__file__).parent / "resources.txt"
 
 FLAGS = ("-arch=sm_90", "-cubin", "-Xptxas", "-v", "-Werror", "all-warnings")
 ENTRY = re.compile(r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes "
-                   r"spill loads.*?Used (\d+) registers(?:.*?(\d+) bytes smem)?[^\n]*\n", re.DOTALL)  # fmt: skip
+                   r"spill loads.*?Used (\d+) registers(?:[^\n]*?(\d+) bytes smem)?[^\n]*\n", re.DOTALL)  # fmt: skip
 
 
 def compiler():
