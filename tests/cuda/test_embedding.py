@@ -50,11 +50,6 @@ def test_one_id_that_is_everywhere(n, V, dtype, cupy):
     check_kernel("embedding", Case([ids, rng(5).standard_normal((V, 12))], None), dtype, floor=1)
 
 
-def check(cupy):
-    for n, V in [(300, 2), (200, 40)]:
-        check_kernel("embedding", Case([words(n, V), rng(5).standard_normal((V, 70))], None), "float32", floor=1)
-
-
 def test_more_positions_than_are_sorted_together(cupy, monkeypatch):
     monkeypatch.setattr(embedding, "SORTED", 100)
     check_kernel("embedding", Case([words(350, 60), rng(5).standard_normal((60, 8))], None), "float32")
