@@ -19,12 +19,14 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "__init__": "",  # its names are loaded when they are used
     "backend": "",
     "proof": "",
+    "precision": "",
+    "rounding": "",
     "files": "",
     "observe": "backend",
     "random": "backend",
     "tensor": "backend",
     "arguments": "backend tensor",
-    "autograd": "backend observe tensor arguments places",
+    "autograd": "backend observe tensor arguments places rounding",
     "places": "tensor",
     "ops": "backend autograd",  # an op knows nothing of Tensor
     "display": "backend",  # it is shown tensors and modules, and imports neither
@@ -37,13 +39,13 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "parallel": "",
     "tokenizers": f"{BELOW_NN} creation files",
     "data": f"{BELOW_NN} creation files tokenizers",
-    "generation": f"{BELOW_NN} creation kernels precision tokenizers",
+    "generation": f"{BELOW_NN} rounding creation kernels precision tokenizers",
     "models": f"{BELOW_MODELS} files data",
     "evaluation": BELOW_MODELS,
     "tracing": f"{ENGINE} files display nn ops optim __init__",
     "debug": f"{ENGINE} nn tracing",
-    "training": f"{BELOW_MODELS} kernels parallel debug files optim tokenizers data models tracing __init__",
-    "finetune": f"{BELOW_MODELS} files debug optim tokenizers data models training",
+    "training": f"{BELOW_MODELS} precision kernels parallel debug files optim tokenizers data models tracing __init__",
+    "finetune": f"{BELOW_MODELS} precision files debug optim tokenizers data models training",
     "checking": f"{ENGINE} ops gradcheck",
     "exercises": f"{ENGINE} ops methods checking tracing",
     "cli": f"{BELOW_MODELS} checking exercises optim tokenizers data models evaluation tracing debug training finetune "

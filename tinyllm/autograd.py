@@ -10,6 +10,7 @@ Gradients of gradients are out of scope: a backward is plain array code that is 
 import heapq
 import inspect
 from collections.abc import Callable
+from functools import cached_property
 from itertools import count
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from .arguments import NUMBERS, as_floats, describe, tensors_of
 from .backend import array_module, backend_of, is_array, is_float
 from .observe import MODE
 from .places import Place, place_of
+from .rounding import rounded_pair
 from .tensor import Tensor, as_array
 
 OPS = {}  # every op there is, by name
@@ -75,8 +77,15 @@ class Op:
     def pair_for(self, x, dtype=None):
         """What runs where x is the first array and the floats are of dtype, as x if not said: a kernel, or the op."""
         pair = self.kernels.get(backend_of(x.data)) if self.kernels and MODE.get().kernels else None
-        fits = pair and (pair.dtypes is None or (x.dtype if dtype is None else dtype).name in pair.dtypes)
-        return pair if fits else self
+        name = (x.dtype if dtype is None else dtype).name
+        if pair and (pair.dtypes is None or name in pair.dtypes):
+            return pair
+        return self.rounded if name == "bfloat16" else self
+
+    @cached_property
+    def rounded(self):
+        """The pair of the op for arrays of bfloat16."""
+        return Kernel(*rounded_pair(self.forward, self.backward), self.asks, None)
 
     def __get__(self, tensor, owner=None):
         """As a function does, an op in a class body becomes a method: `exp = ops.exp`, then `x.exp()`."""

@@ -32,6 +32,16 @@ def is_float(dtype):
     return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
+def dtype_of(name):
+    """The dtype of that name: numpy's, or bfloat16, float32 with 7 bits of mantissa in place of 23."""
+    if name == "bfloat16":
+        try:
+            import ml_dtypes  # noqa: F401  (numpy knows the name from then on)
+        except ImportError as error:
+            raise ImportError("bfloat16 needs ml_dtypes: pip install 'tinyllm-numpy[cuda]'") from error
+    return np.dtype(name)
+
+
 def to_numpy(x):
     """x as a numpy array: itself where it is one already, else copied from the GPU."""
     return np.asarray(x) if array_module(x) is np else x.get()
@@ -82,7 +92,7 @@ def require(backend):
         _find_gpu(cupy)
         if os.environ.get("CUPY_TF32") == "1":
             raise ImportError("CUPY_TF32=1 makes cupy round what goes into matrix products to 10 bits, and tinyllm's "
-                              "are float32; unset it")
+                              "are float32; unset it (--precision tf32 asks for that)")
         try:
             x = cupy.ones((2, 2), "float32")
             (x @ x + x).get()  # a product of cuBLAS, a kernel that is compiled, and the way back

@@ -127,8 +127,9 @@ class TensorMethods:
         """x on a backend ("numpy", "cupy") or in a dtype ("float32", …): itself, or a new leaf with its own .grad."""
         if x.node is not None:
             raise RuntimeError("to() would cut this tensor off from what made it; move the leaves, or .detach() first")
-        data = backend.to(x.data, target) if target in backend.BACKENDS else x.data.astype(target, copy=False)
-        return x if data is x.data else Tensor(data, x.requires_grad and data.dtype.kind == "f")
+        move = target in backend.BACKENDS
+        data = backend.to(x.data, target) if move else x.data.astype(backend.dtype_of(target), copy=False)
+        return x if data is x.data else Tensor(data, x.requires_grad and backend.is_float(data.dtype))
 
     def double(x):
         return x.to("float64")

@@ -2,7 +2,8 @@
 
     fp32    everything float32
     tf32    arrays float32; what goes into matrix products and attention is rounded to 10 bits (of float32's 23)
-    bf16    weights and activations bfloat16 (7 bits); sums, statistics, loss, master weights and moments float32
+    bf16    weights and activations bfloat16 (7 bits); sums, statistics, loss, master weights and moments float32.
+            Weights that do not learn are bfloat16 alone
 """
 
 from contextlib import contextmanager
@@ -33,6 +34,6 @@ def check(name, backend=None, dtype=None):
     if name not in PRECISIONS:
         raise ValueError(f"--precision must be one of {', '.join(PRECISIONS)}, not {name!r}")
     if name != "fp32" and backend == "numpy":
-        raise ValueError(f"--precision {name} needs a GPU: add --backend cupy, or leave it at fp32")
+        raise ValueError(f"--precision {name} needs a GPU: choose --backend cupy, or --precision fp32")
     if name != "fp32" and dtype == "float64":
         raise ValueError(f"--precision {name} is less than --dtype float64 asks for; choose one of the two")

@@ -22,6 +22,7 @@ def chat(
     seed: int = 0,
     best: Switch = False,
     backend: str = "numpy",
+    precision: str = "fp32",
 ):
     """Talk with a model that `tinyllm finetune` taught to answer; with any other, too.
 
@@ -47,21 +48,26 @@ def chat(
         Use the weights that had the lowest validation loss, not the last ones.
     backend
         Where to compute: numpy (CPU) or cupy (NVIDIA GPU).
+    precision
+        Arithmetic of a GPU: fp32; tf32 rounds what goes into products; bf16 rounds weights and activations.
     """
+    from ..finetune.chat_template import template_of
+    from ..generation import Rules
+    from .computing import computing
+
+    rules = Rules(temperature=temperature, top_k=top_k, top_p=top_p)
+    with computing(run, best, backend, precision) as (model, tokenizer):
+        talk(model, tokenizer, template_of(run), max_new_tokens, rules, seed)
+
+
+def talk(model, tokenizer, template, max_new_tokens, rules, seed):
+    """Answer message after message, until there are no more."""
     import sys
 
-    from ..backend import require
-    from ..finetune.chat_template import template_of
-    from ..finetune.loading import load_model
-    from ..generation import Rules, TextStream, stream
+    from ..generation import TextStream, stream
     from ..generation.generate import end_ids
     from .writing import end_of_text, show
 
-    rules = Rules(temperature=temperature, top_k=top_k, top_p=top_p)
-    require(backend)
-    model, tokenizer = load_model(run, best)
-    model.to(backend)
-    template = template_of(run)
     tokenizer.encode(template.begin + template.user.format(content="", input="") + template.assistant)  # it must know
     cache = model.new_cache(1, model.block_size)
     room = max(model.block_size - max_new_tokens, (model.block_size + 1) // 2)  # for what was said so far

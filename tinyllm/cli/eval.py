@@ -21,6 +21,7 @@ def eval_(
     limit: int | None = None,
     best: Switch = False,
     backend: str = "numpy",
+    precision: str = "fp32",
     json: Switch = False,
 ):
     """Measure a trained model: on a text its loss, perplexity, bits a token and a byte; or its answers to questions.
@@ -49,14 +50,15 @@ def eval_(
         Use the weights that had the lowest validation loss, not the last ones.
     backend
         Where to compute: numpy (CPU) or cupy (NVIDIA GPU).
+    precision
+        Arithmetic of a GPU: fp32; tf32 rounds what goes into products; bf16 rounds weights and activations.
     json
         Print one JSON object and nothing else.
     """
     import json as json_
 
-    from ..backend import require
     from ..evaluation import TASKS
-    from ..finetune.loading import load_model
+    from .computing import computing
     from .summary import print_table
 
     if task is None and template is None and limit is not None:
@@ -70,15 +72,13 @@ def eval_(
         raise ValueError(f"--task {task} asks the questions of a file: give it with --data, and leave --stride out")
     if limit is not None and limit < 1:
         raise ValueError(f"--limit must be 1 or more, not {limit}")
-    require(backend)
-    model, tokenizer = load_model(run, best)
-    model.to(backend)
-    if template:
-        result, rows = _prompt(model, tokenizer, template, data[0], shots, max_new_tokens, limit, quiet=json)
-    elif task:
-        result, rows = _ask(model, tokenizer, task, data, limit, quiet=json)
-    else:
-        result, rows = _read(model, tokenizer, run, data, stride, quiet=json)
+    with computing(run, best, backend, precision) as (model, tokenizer):
+        if template:
+            result, rows = _prompt(model, tokenizer, template, data[0], shots, max_new_tokens, limit, quiet=json)
+        elif task:
+            result, rows = _ask(model, tokenizer, task, data, limit, quiet=json)
+        else:
+            result, rows = _read(model, tokenizer, run, data, stride, quiet=json)
     if json:
         print(json_.dumps({"model": str(run), **result}))
     else:

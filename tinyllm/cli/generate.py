@@ -30,6 +30,7 @@ def generate(
     explain: Switch = False,
     best: Switch = False,
     backend: str = "numpy",
+    precision: str = "fp32",
 ):
     """Let a trained model continue a text.
 
@@ -72,10 +73,11 @@ def generate(
         Use the weights that had the lowest validation loss, not the last ones.
     backend
         Where to compute: numpy (CPU) or cupy (NVIDIA GPU).
+    precision
+        Arithmetic of a GPU: fp32; tf32 rounds what goes into products; bf16 rounds weights and activations.
     """
-    from ..backend import require
-    from ..finetune.loading import load_model
     from ..generation import Rules, beam_search, whole_text
+    from .computing import computing
     from .writing import default_prompt, end_of_text, show, write
 
     rules = Rules(repetition_penalty, temperature, top_k, top_p, min_p or None)
@@ -85,19 +87,17 @@ def generate(
         raise ValueError("--num-beams searches for one text; leave --num-samples, --explain and --stop out")
     if explain and num_samples > 1:
         raise ValueError("--explain explains one text; leave --num-samples out")
-    require(backend)
-    model, tokenizer = load_model(run, best)
-    model.to(backend)
-    if template or slot or shots:
-        prompt, stop = _prompt(template, prompt, slot, shots, stop)
-    prompt = default_prompt(tokenizer) if prompt is None else prompt
-    ids = tokenizer.encode(prompt)
-    if num_beams > 1:
-        options = {"repetition_penalty": repetition_penalty, "eos_token_id": end_of_text(model)}
-        (_, found), *_ = beam_search(model, ids, max_new_tokens, num_beams, **options)
-        show(whole_text(tokenizer, found) + "\n")
-        return
-    write(model, tokenizer, prompt, ids, max_new_tokens, rules, seed, num_samples, stop, explain)
+    with computing(run, best, backend, precision) as (model, tokenizer):
+        if template or slot or shots:
+            prompt, stop = _prompt(template, prompt, slot, shots, stop)
+        prompt = default_prompt(tokenizer) if prompt is None else prompt
+        ids = tokenizer.encode(prompt)
+        if num_beams > 1:
+            options = {"repetition_penalty": repetition_penalty, "eos_token_id": end_of_text(model)}
+            (_, found), *_ = beam_search(model, ids, max_new_tokens, num_beams, **options)
+            show(whole_text(tokenizer, found) + "\n")
+            return
+        write(model, tokenizer, prompt, ids, max_new_tokens, rules, seed, num_samples, stop, explain)
 
 
 def _prompt(template, prompt, slot, shots, stop):

@@ -13,7 +13,7 @@ def print_facts(plan, config, seconds, folder, first_step):
     facts = [
         f"{plan.parameters:,} parameters",
         f"{plan.tokens:,} tokens",
-        f"{config.backend} {config.dtype}",
+        f"{config.backend} {config.dtype if config.precision == 'fp32' else config.precision}",
         f"{scaled(plan.flops_per_token, 'FLOP')} a token",
         f"about {duration(seconds)}",
         f"to {folder}",

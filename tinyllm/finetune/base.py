@@ -59,7 +59,8 @@ def encode(tokenizer, texts, where):
 
 def pretraining_config(config):
     """The TrainConfig with which the small model of a ClassifyConfig learns to write."""
-    names = ("n_layer", "n_head", "n_embd", "block_size", "dropout", "seed", "dtype", "backend", "graph", "workers")
+    names = ("n_layer", "n_head", "n_embd", "block_size", "dropout", "seed", "dtype", "backend", "precision", "graph",
+             "workers")  # fmt: skip
     return TrainConfig(**{name: getattr(config, name) for name in names}, batch_size=16, learning_rate=2e-3,
                        max_iters=config.pretrain_iters, eval_interval=config.pretrain_iters)  # fmt: skip
 

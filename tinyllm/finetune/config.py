@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..precision import check as check_precision
 from ..training.config import Settings
 
 PRESETS = Path(__file__).parent / "presets"  # PRESETS / command: TOML files of its flags
@@ -49,9 +50,11 @@ class TuneConfig(Settings):
     seed: int = 1337
     "Start of all randomness: the split, batches, dropout, new weights."
     dtype: str = "float32"
-    "Precision: float32 or float64."
+    "Numbers of the weights: float32 or float64."
     backend: str = "numpy"
     "Where to compute: numpy (CPU) or cupy (NVIDIA GPU)."
+    precision: str = "fp32"
+    "Arithmetic of a GPU: fp32; tf32 rounds what goes into products; bf16 rounds weights and activations."
     graph: str = "on"
     "On a GPU: on captures a training step once and replays it as one CUDA graph, off starts its kernels one by one."
     workers: int | None = None
@@ -74,6 +77,7 @@ class TuneConfig(Settings):
         self._require("warmup_iters", self.warmup_iters < self.max_iters, f"below --max-iters {self.max_iters}")
         self._require("graph", self.graph in ("on", "off"), "on or off")
         self._require("dtype", self.dtype in ("float32", "float64"), "float32 or float64")
+        check_precision(self.precision, self.backend, self.dtype)
 
     @property
     def rows(self):

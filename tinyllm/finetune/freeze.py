@@ -32,5 +32,6 @@ class Sizes:
         are in memory, with those that it is compared with."""
         parameters, learned = count(model)
         itemsize = next(model.parameters()).data.itemsize
-        memory = training_memory(model.config, config.batch_size, itemsize) - 3 * itemsize * (parameters - learned)
+        memory = training_memory(model.config, config.batch_size, itemsize, rounded=config.precision == "bf16")
+        memory -= 3 * itemsize * (parameters - learned)
         return cls(parameters, learned, memory + (copies - 1) * itemsize * learned)

@@ -11,13 +11,14 @@ import numpy as np
 from ..backend import array_module, backend_of, to, to_numpy
 from ..methods import Tensor
 from ..ops.softmax import softmax_forward
+from ..rounding import wide
 from .decode import DecodeStep, can_step
 
 
 class KVCache:
     """Gives the scores that `model`, a GPT, gives, for batch_size sequences of up to `length` tokens.
 
-    It holds float32 or float64 as the model does: 2 · n_layer · batch_size · length · n_embd numbers.
+    It holds numbers of the model's dtype: 2 · n_layer · batch_size · length · n_embd numbers.
     """
 
     def __init__(self, model, batch_size, length):
@@ -116,14 +117,14 @@ def attention(attn, x, kv, start):
     kv[0, :, :, start:end], kv[1, :, :, start:end] = new
     k, v = kv[:, :, :, :end]  # (B, H, end, D)
     # 2. scores
-    S = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])  # (B, H, T, end)
+    S = wide(q) @ wide(k).swapaxes(-1, -2) / math.sqrt(q.shape[-1])  # (B, H, T, end)
     # 3. mask: one query alone has no future
     if T > 1:
         S = xp.where(xp.triu(xp.ones((T, end), bool), start + 1), -math.inf, S)
     # 4. softmax   6. weighted mean of the values   7. heads side by side
     P, _ = softmax_forward(S)
-    y = (P @ v).transpose(0, 2, 1, 3).reshape(B, T, C)
-    return attn.c_proj(Tensor(y))
+    y = (P @ wide(v)).transpose(0, 2, 1, 3).reshape(B, T, C)
+    return attn.c_proj(Tensor(y.astype(qkv.dtype, copy=False)))
 
 
 def shared(a, b):

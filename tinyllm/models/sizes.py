@@ -29,12 +29,14 @@ def flops_per_token(config):
     return round(6 * (weights + attention))
 
 
-def training_memory(config, batch_size, itemsize=4):
+def training_memory(config, batch_size, itemsize=4, rounded=False):
     """Bytes that a training step needs at its peak, nearly: the plain ops keep what their backward asks for.
 
     Parameters, gradients and AdamW's m and v are four copies of the model, and the update makes a fifth. Of each
     token a block keeps 20 vectors of C and one row of T attention weights a head; the head of the model keeps its
     scores, and works on two more copies of them.
+
+    rounded: parameters are there once more, and activations alone, in bfloat16.
     """
     V, T, L, C, H = config.vocab_size, config.block_size, config.n_layer, config.n_embd, config.n_head
     parameters = parameter_count(config)
@@ -42,4 +44,6 @@ def training_memory(config, batch_size, itemsize=4):
     kept = L * (20 * C + H * T + mask) + 2 * C + V
     working = max(2 * V, 11 * C, H * T * (3.5 if config.dropout else 3))
     activations = batch_size * T * (kept + working)
+    if rounded:
+        return itemsize * 4 * parameters + 2 * parameters + max(itemsize * parameters, 2 * activations)
     return itemsize * (4 * parameters + max(parameters, activations))

@@ -8,6 +8,8 @@ from .. import backend, display
 from ..methods import Tensor
 from ..observe import MODE, no_grad
 
+DTYPES = ("float32", "float64", "bfloat16")
+
 
 class Parameter(Tensor):
     """A tensor that an optimizer moves. name: its path in the model, for those who look at it."""
@@ -118,9 +120,10 @@ class Module:
         return self
 
     def to(self, target):
-        """Move all parameters to a backend ("numpy", "cupy") or a dtype ("float32", "float64"), in place."""
-        if target not in (*backend.BACKENDS, "float32", "float64"):
-            raise ValueError(f"to({target!r}): give a backend, {' or '.join(backend.BACKENDS)}, or float32 or float64")
+        """Move all parameters to a backend ("numpy", "cupy") or a dtype ("float32", "bfloat16", …), in place."""
+        if target not in (*backend.BACKENDS, *DTYPES):
+            raise ValueError(f"to({target!r}): give a backend, {' or '.join(backend.BACKENDS)}, or "
+                             f"{' or '.join(DTYPES)}")
         for parameter in self.parameters():
             parameter.data = Tensor(parameter.data).to(target).data
             parameter.grad = None

@@ -30,14 +30,22 @@ def model_config(config, vocab_size):
 def build_optimizer(config, model):
     """AdamW that decays matrices and embeddings; biases and norms have nothing to gain from being small.
 
-    What is frozen is left out.
+    What is frozen is left out. In the precision bf16 the model computes with bfloat16 weights from here on; the
+    optimizer has them in float32.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
+    masters = {p: p.data for p in parameters}
+    if config.precision == "bf16":
+        model.to("bfloat16")
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
     kind = AdamW
-    if MODE.get().kernels:
+    if MODE.get().kernels or config.precision == "bf16":
         kind = FlatAdamW if config.backend == "numpy" else DeviceAdamW if fits_a_gpu(parameters) else AdamW
-    return kind(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))
+    optimizer = kind(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))
+    if config.precision == "bf16":
+        for p, array in masters.items():
+            optimizer.set_master(p, array)
+    return optimizer

@@ -7,6 +7,8 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from ..precision import check as check_precision
+
 PRESETS = Path(__file__).parent / "presets"  # TOML files of these fields, to use by name or to copy
 SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.95}  # for samples, unless told otherwise
 
@@ -83,9 +85,11 @@ class TrainConfig(Settings):
     seed: int = 1337
     "Start of all randomness: weights, batches, dropout, the sample."
     dtype: str = "float32"
-    "Precision: float32 or float64."
+    "Numbers of the weights: float32 or float64."
     backend: str = "numpy"
     "Where to compute: numpy (CPU) or cupy (NVIDIA GPU)."
+    precision: str = "fp32"
+    "Arithmetic of a GPU: fp32; tf32 rounds what goes into products; bf16 rounds weights and activations."
     graph: str = "on"
     "On a GPU: on captures a training step once and replays it as one CUDA graph, off starts its kernels one by one."
     workers: int | None = None
@@ -111,6 +115,7 @@ class TrainConfig(Settings):
         self._require("warmup_iters", self.warmup_iters < self.max_iters, f"below --max-iters {self.max_iters}")
         self._require("graph", self.graph in ("on", "off"), "on or off")
         self._require("dtype", self.dtype in ("float32", "float64"), "float32 or float64")
+        check_precision(self.precision, self.backend, self.dtype)
 
     @property
     def tokens_per_step(self):

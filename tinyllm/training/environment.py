@@ -21,6 +21,7 @@ def environment(config):
         **found,
         "blas": blas(),
         "backend": config.backend,
+        "precision": config.precision,
         **({} if config.backend == "numpy" else card()),
         "platform": platform.platform(),
         "processor": processor(),

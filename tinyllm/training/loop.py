@@ -7,6 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from ..debug import first_non_finite
 from ..parallel import cores
+from ..precision import precision
 from .data_parallel import workers
 from .readout import Readout
 from .run import Run
@@ -29,7 +30,7 @@ def run_task(
     resume: go on from the checkpoint in out_dir; what comes out is what it would have been without the stop.
     """
     config = task.config
-    with Run(out_dir, task) as run:
+    with Run(out_dir, task) as run, precision(config.precision):
         state = task.initial_state()
         if resume:
             run.resume(state, config)

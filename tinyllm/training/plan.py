@@ -7,6 +7,7 @@ import numpy as np
 
 from ..backend import read_numbers
 from ..models.sizes import flops_per_token, parameter_count, training_memory
+from ..precision import precision
 from .batches import batches
 from .build import initial_state, model_config
 from .data_parallel import workers
@@ -29,7 +30,7 @@ class Plan:
             parameters=parameter_count(model),
             flops_per_token=flops_per_token(model),
             tokens=config.max_iters * config.tokens_per_step,
-            memory=training_memory(model, config.batch_size, np.dtype(config.dtype).itemsize) + batch,
+            memory=memory_of_a_step(model, config) + batch,
         )
 
     def check_memory(self, backend="numpy"):
@@ -41,11 +42,17 @@ class Plan:
                               "--batch-size (and more --gradient-accumulation), --block-size, --n-embd or --n-layer")
 
 
+def memory_of_a_step(model, config):
+    """Bytes, for the sizes of a model (a GPTConfig) and how a TrainConfig or TuneConfig says it is trained."""
+    itemsize = np.dtype(config.dtype).itemsize
+    return training_memory(model, config.batch_size, itemsize, rounded=config.precision == "bf16")
+
+
 def expected_seconds(config, corpus, steps):
     """How long `steps` training steps and their evaluations take here, going by the fastest of a second's worth."""
     one_part = replace(config, gradient_accumulation=1)
     state, stream, times = initial_state(config, corpus), batches(corpus.train_ids, one_part), []
-    with workers(one_part, state) as team:
+    with workers(one_part, state) as team, precision(config.precision):
         while sum(times) < 1 and len(times) < 10:
             start = time.perf_counter()
             read_numbers([train_step(state, one_part, next(stream), team=team).loss])  # a GPU has come so far

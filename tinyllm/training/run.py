@@ -102,9 +102,10 @@ class Run:
             state.check_finite()
             for name in (METRICS, SAMPLES):
                 sync(self.folder / name)
-            if state.best_step == state.step:
-                save_arrays(self.folder / BEST, self.task.best_arrays(state.model), {"format": "pt"})
-            self.task.save_model(state.model, self.folder)
+            with state.unrounded():
+                if state.best_step == state.step:
+                    save_arrays(self.folder / BEST, self.task.best_arrays(state.model), {"format": "pt"})
+                self.task.save_model(state.model, self.folder)
             samples_bytes = (self.folder / SAMPLES).stat().st_size
             task = {"command": self.task.command, "part_of_run": self.task.part_of_run}
             state.save(self.folder / STATE, **task, samples_bytes=samples_bytes)

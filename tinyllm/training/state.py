@@ -6,6 +6,7 @@ parameters, both moments of AdamW and the step are enough to go on to the bit.
 
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -54,9 +55,22 @@ class TrainState:
             found |= {f"parameter.{name}": numbers, f"m.{name}": moments["m"], f"v.{name}": moments["v"]}
         return {name: to_numpy(array) for name, array in found.items()}
 
+    @contextmanager
+    def unrounded(self):
+        """Inside, no weight is bfloat16, so that the model can be saved: what learns is as the optimizer moves it."""
+        rounded = {p: p.data for p in self.model.parameters() if p.dtype == "bfloat16"}
+        for p in rounded:
+            p.data = self.optimizer.master(p).astype("float32", copy=False)
+        try:
+            yield
+        finally:
+            for p, data in rounded.items():
+                p.data = data
+
     def sizes(self):
         """What the model is, and what of that no shape tells: the number of heads, the precision."""
-        sizes = asdict(self.model.config) | {"dtype": str(next(self.model.parameters()).dtype)}
+        learned = next(p for _, p in self.learned())
+        sizes = asdict(self.model.config) | {"dtype": str(self.optimizer.master(learned).dtype)}
         del sizes["dropout"]  # that may change
         return sizes
 

@@ -6,7 +6,7 @@ from .step import train_step
 class Task:
     """A subclass says what the model is, which batches it sees, what its loss is and how good it has become.
 
-    config: with max_iters, eval_interval, workers, seed, backend, dtype, batch_size, gradient_accumulation,
+    config: with max_iters, eval_interval, workers, seed, backend, dtype, precision, batch_size, gradient_accumulation,
     grad_clip and the learning rates. command: what comes after `tinyllm` and before --resume, which takes the folder
     of the run or, of a task that is part of a longer run, the folder that holds it.
     """

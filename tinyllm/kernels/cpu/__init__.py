@@ -12,4 +12,4 @@ __all__ = ["ARENA"]
 
 for _module in (arithmetic, attention, embedding, gelu, layer_norm, linear, linear_cross_entropy):
     for _name, _pair in _module.KERNELS.items():
-        kernel(OPS[_name], "numpy", *_pair)
+        kernel(OPS[_name], "numpy", *_pair, dtypes=("float32", "float64"))
