@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from tests.cuda.shim import cache_folder
-from tests.cuda.subjects import SUBJECTS
-from tinyllm.kernels.cuda.compile import REAL, options, source
+from tests.cuda.subjects import SUBJECTS, variants
+from tinyllm.kernels.cuda.compile import options, source
 
 TABLE = Path(__file__).parent / "resources.txt"
 
@@ -41,15 +41,15 @@ def compiled(text, flags):
     return known.read_text("utf-8")
 
 
-def resources(subject, dtype):
+def resources(subject, dtype, define=()):
     """{kernel: (registers, bytes of shared memory, bytes spilled)}"""
-    entries = ENTRY.findall(compiled(source(subject), options(dtype)))
+    entries = ENTRY.findall(compiled(source(subject), options(dtype, define)))
     return {name: (int(registers), int(shared or 0), int(frame) + int(stores) + int(loads))
             for name, frame, stores, loads, registers, shared in entries}  # fmt: skip
 
 
 def read_table():
-    """{(subject, dtype, kernel): (registers, shared memory)} as committed."""
+    """{(name of a variant, dtype, kernel): (registers, shared memory)} as committed."""
     rows = (line.split() for line in TABLE.read_text("utf-8").splitlines() if line and not line.startswith("#"))
     return {tuple(row[:3]): tuple(map(int, row[3:])) for row in rows}
 
@@ -57,9 +57,9 @@ def read_table():
 def write_table():
     lines = ["# subject, dtype, kernel, registers a thread, bytes of shared memory: python -m tests.cuda.resources"]
     for subject in SUBJECTS:
-        for dtype in REAL:
-            for kernel, (registers, shared, _) in sorted(resources(subject, dtype).items()):
-                lines.append(f"{subject:20} {dtype:9} {kernel:32} {registers:3} {shared:6}")
+        for name, dtype, define in variants(subject):
+            for kernel, (registers, shared, _) in sorted(resources(subject, dtype, define).items()):
+                lines.append(f"{name:20} {dtype:9} {kernel:32} {registers:3} {shared:6}")
     TABLE.write_text("\n".join(lines) + "\n", "utf-8")
 
 

@@ -6,25 +6,27 @@ import pytest
 
 from tests.cuda import nvrtc, resources
 from tests.cuda.shim import KERNEL
-from tests.cuda.subjects import SUBJECTS
-from tinyllm.kernels.cuda.compile import HERE, OPTIONS, REAL, options, source
+from tests.cuda.subjects import SUBJECTS, variants
+from tinyllm.kernels.cuda.compile import HERE, OPTIONS, options, source
 
 every_subject = pytest.mark.parametrize("subject", SUBJECTS)
-every_dtype = pytest.mark.parametrize("dtype", sorted(REAL))
+every_variant = pytest.mark.parametrize("subject, name, dtype, define", [
+    pytest.param(subject, name, dtype, define, id=f"{name} {dtype}")
+    for subject in SUBJECTS for name, dtype, define in variants(subject)
+])  # fmt: skip
 needs_nvcc = pytest.mark.skipif(not resources.compiler(), reason="no nvcc here")
 needs_nvrtc = pytest.mark.skipif(not nvrtc.library(), reason="no NVRTC here: pip install nvidia-cuda-nvrtc")
 
 
 @needs_nvcc
-@every_dtype
-@every_subject
-def test_nvcc_finds_no_fault_and_spills_nothing(subject, dtype):
+@every_variant
+def test_nvcc_finds_no_fault_and_spills_nothing(subject, name, dtype, define):
     committed = resources.read_table()
-    found = resources.resources(subject, dtype)
+    found = resources.resources(subject, dtype, define)
     assert sorted(found) == sorted(KERNEL.findall(source(subject)))
     for kernel, (registers, shared, spilled) in found.items():
         assert spilled == 0, f"{kernel} ({dtype}) keeps {spilled} bytes in local memory"
-        most = committed.get((subject, dtype, kernel))
+        most = committed.get((name, dtype, kernel))
         assert most, f"{kernel} is not in resources.txt: python -m tests.cuda.resources"
         assert registers <= most[0] and shared <= most[1], (
             f"{kernel} ({dtype}) takes {registers} registers and {shared} bytes of shared memory, in resources.txt are "
@@ -34,16 +36,15 @@ def test_nvcc_finds_no_fault_and_spills_nothing(subject, dtype):
 
 @needs_nvcc
 def test_the_table_has_no_kernel_that_is_gone():
-    there = {(subject, dtype, kernel) for subject in SUBJECTS for dtype in REAL
+    there = {(name, dtype, kernel) for subject in SUBJECTS for name, dtype, _ in variants(subject)
              for kernel in KERNEL.findall(source(subject))}  # fmt: skip
     assert resources.read_table().keys() == there, "python -m tests.cuda.resources"
 
 
 @needs_nvrtc
-@every_dtype
-@every_subject
-def test_nvrtc_compiles_it_with_no_header(subject, dtype):
-    ptx = nvrtc.compiled(source(subject), options(dtype))
+@every_variant
+def test_nvrtc_compiles_it_with_no_header(subject, name, dtype, define):
+    ptx = nvrtc.compiled(source(subject), options(dtype, define))
     assert re.findall(r"\.entry (\w+)", ptx) and "atom.global.add.f32" not in ptx and "red.global.add.f32" not in ptx
 
 
@@ -56,6 +57,6 @@ def test_a_fault_is_told(fault):
 
 @every_subject
 def test_the_text_is_all_there_is(subject):
-    text = (HERE / f"{subject}.cu").read_text("utf-8") + (HERE / "common.cuh").read_text("utf-8")
-    assert not re.search(r"^\s*#\s*include", text, re.MULTILINE), "it would not compile where there are no headers"
+    text = (HERE / f"{subject}.cu").read_text("utf-8")
+    assert not re.search(r"^\s*#\s*include", source(subject), re.MULTILINE), "it would not compile where there are no headers"
     assert text.startswith("// ") and KERNEL.findall(text), "a .cu begins with its formula and layout"

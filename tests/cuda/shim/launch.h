@@ -3,6 +3,7 @@
 #pragma once
 #include <csignal>
 #include "cuda.h"
+#include "tensor.h"
 
 namespace shim {
 

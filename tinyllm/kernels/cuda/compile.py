@@ -1,5 +1,6 @@
 """CUDA sources: compiled by cupy at first use, once for each dtype, and launched on the current stream."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -20,38 +21,43 @@ def source(subject):
 
 
 def text_of(path):
-    return f'#line 1 "{path.name}"\n{path.read_text("utf-8")}'
+    """A source, with those beside it that it includes: NVRTC looks for no files."""
+    lines = [f'#line 1 "{path.name}"']
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        included = re.fullmatch(r'#include "(\w+\.cuh)"', line)
+        lines.append(f'{text_of(path.parent / included[1])}#line {number + 1} "{path.name}"' if included else line)
+    return "\n".join(lines) + "\n"
 
 
-def options(dtype):
+def options(dtype, define=()):
     """What the compiler is told for arrays of `dtype`."""
-    return (*OPTIONS, f"-DREAL={REAL[dtype]}")
+    return (*OPTIONS, f"-DREAL={REAL[dtype]}", *(f"-D{name}" for name in define))
 
 
-def launch(subject, name, dtype, grid, block, *args, shared=0):
+def launch(subject, name, dtype, grid, block, *args, shared=0, define=()):
     """Start kernel `name` of subject.cu, for arrays of `dtype`, with grid blocks of block threads (tuples both).
 
     args: arrays, C-contiguous; None, a null pointer; numpy scalars of exactly the type the kernel declares.
-    shared: bytes of dynamic shared memory.
+    shared: bytes of dynamic shared memory. define: what the source leaves open, as ("D=64",): compiled for each anew.
     """
-    function(subject, name, dtype, shared)(grid, block, tuple(map(_argument, args)), shared_mem=shared)
+    function(subject, name, dtype, shared, define)(grid, block, tuple(map(_argument, args)), shared_mem=shared)
 
 
-def function(subject, name, dtype, shared=0):
+def function(subject, name, dtype, shared=0, define=()):
     """The cupy.RawKernel of that name, allowed to use that much dynamic shared memory."""
     import cupy
 
-    return _function(cupy, cupy.cuda.runtime.getDevice(), subject, name, np.dtype(dtype).name, shared)
+    return _function(cupy, cupy.cuda.runtime.getDevice(), subject, name, np.dtype(dtype).name, shared, define)
 
 
 @cache
-def _module(cupy, subject, dtype):
-    return cupy.RawModule(code=source(subject), options=options(dtype))
+def _module(cupy, subject, dtype, define):
+    return cupy.RawModule(code=source(subject), options=options(dtype, define))
 
 
 @cache
-def _function(cupy, device, subject, name, dtype, shared):
-    kernel = _module(cupy, subject, dtype).get_function(name)
+def _function(cupy, device, subject, name, dtype, shared, define):
+    kernel = _module(cupy, subject, dtype, define).get_function(name)
     if shared > USUAL_SHARED:
         kernel.max_dynamic_shared_size_bytes = shared
     return kernel
