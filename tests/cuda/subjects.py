@@ -23,7 +23,7 @@ def source(subject):
 
 
 def variants(subject):
-    """(name, dtype, define) of each way to compile a subject: for every dtype, and attention for heads of some sizes."""
+    """(name, dtype, define) of each way to compile a subject: for every dtype; attention for some heads."""
     if subject != "attention":
         return [(subject, dtype, ()) for dtype in compile.REAL]
     return [

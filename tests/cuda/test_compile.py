@@ -58,5 +58,5 @@ def test_a_fault_is_told(fault):
 @every_subject
 def test_the_text_is_all_there_is(subject):
     text = (HERE / f"{subject}.cu").read_text("utf-8")
-    assert not re.search(r"^\s*#\s*include", source(subject), re.MULTILINE), "it would not compile where there are no headers"
+    assert not re.search(r"^\s*#\s*include", source(subject), re.MULTILINE), "there are no headers"
     assert text.startswith("// ") and KERNEL.findall(text), "a .cu begins with its formula and layout"

@@ -22,8 +22,8 @@ def causal_attention_forward_cuda(qkv, keep=None, *, n_head, p=0.0):
         return causal_attention_forward(qkv, keep, n_head=n_head, p=p)  # says what is wrong
     xp, (B, T, C) = array_module(qkv), (*qkv.shape[:2], qkv.shape[2] // 3)
     if C // n_head > WIDEST:
-        raise ValueError(f"attention: heads of {C // n_head} channels; a GPU's kernels take {WIDEST} at most: take more "
-                         "heads, or TINYLLM_KERNELS=off")
+        raise ValueError(f"attention: heads of {C // n_head} channels; a GPU's kernels take {WIDEST} at most: choose "
+                         "more heads, or TINYLLM_KERNELS=off")
     qkv, keep = _ready(qkv), _mask(keep, (B, n_head, T, T), xp)
     tiles = tiles_for(C // n_head, qkv.dtype.name, tensor_cores(qkv.dtype), dropout_of(keep))
     y, lse = xp.empty((B, T, C), qkv.dtype), xp.empty((B, n_head, T), "float32")
@@ -49,7 +49,7 @@ class Tiles(NamedTuple):
     FORWARD_ROWS: int  # of a thread; it has more of one tile's sum in its registers then, and reads the other side less
     BACKWARD_ROWS: int
     COLS: int  # of a tile
-    STAGES: int  # tiles in shared memory; float32 takes so long with one that other blocks' copies fit in between
+    STAGES: int  # tiles in shared memory: with one, a block's copies have to fit in between another block's products
     BLOCKS: int  # on a multiprocessor at a time, as registers and shared memory allow
 
     def define(self):
@@ -81,7 +81,7 @@ def tiles_for(D, dtype, cores, dropout):
         return Tiles(*head, 0, dropout, rows, rows, cols, STAGES=1, BLOCKS=2)
     spare = half and not wide and not dropout
     rows, cols = 2 if wide or dropout else 4, 32 if wide + (dropout > 0) > half else 64
-    return Tiles(*head, 1, dropout, rows, 2, cols, STAGES=2, BLOCKS=3 if spare else 2)
+    return Tiles(*head, 1, dropout, rows, 2, cols, STAGES=1 if wide and not half else 2, BLOCKS=3 if spare else 2)
 
 
 def tensor_cores(dtype):
@@ -110,8 +110,8 @@ def _launch(name, tiles, rows, arrays, keep, p, sizes):
     p = p if tiles.DROPOUT else 0.0
     if x.size:
         launch("attention", name, x.dtype, (B * H, -(-T // rows)), (THREADS,), *arrays, keep, threshold(p),
-               np.float32(1 / (1 - p)), np.int32(T), np.int32(H), np.int32(D), np.float32(1 / math.sqrt(D)), shared=tiles.shared(name, x.itemsize),
-               define=tiles.define())  # fmt: skip
+               np.float32(1 / (1 - p)), *map(np.int32, (T, H, D)), np.float32(1 / math.sqrt(D)),
+               shared=tiles.shared(name, x.itemsize), define=tiles.define())  # fmt: skip
 
 
 KERNELS = {"causal_attention": (causal_attention_forward_cuda, causal_attention_backward_cuda)}
