@@ -57,6 +57,9 @@ def load_gpt(name):
     """The GPT of a folder or of a model that was downloaded, in evaluation mode; with LoRA's adapters merged."""
     folder = local_model(name)
     if not is_adapted(folder):
+        if not Path(folder, "config.json").is_file():
+            raise FileNotFoundError(f"there is no model in {folder}; give the folder of a run or of Hugging Face's, or "
+                                    "gpt2 once `tinyllm data download gpt2` has fetched it")
         return GPT.from_pretrained(folder)
     require_gpt(folder)
     return load_model(folder, without_tokenizer=True)[0]
