@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd import gradients
 from ..backend import array_module, backend_of, is_array
 from ..kernels.cuda.adamw import ALIGN, STRETCH, adamw, blocks, gradient_norm
-from ..kernels.cuda.memory import Upload
+from ..kernels.cuda.memory import Upload, pinned
 from ..observe import MODE
 from ..places import Place
 from .adamw import AdamW
@@ -48,6 +48,7 @@ class DeviceAdamW(AdamW):
         self.partial, self.found = xp.empty(blocks(self.size), "float32"), xp.ones(2, "float32")  # norm, scale
         self.one, self.clipped = xp.ones(1, "float32"), False
         self.stretches, self.count = Upload(len(self.params) * STRETCH.itemsize, "uint8"), 0
+        self.kept = None  # of `on_host`
         for p in self.params:
             self.state[p].update(m=self.means[p], v=self.squares[p])
         self.adopt()
@@ -79,6 +80,21 @@ class DeviceAdamW(AdamW):
                 if state[name] is not views[p]:
                     views[p][...] = fitting(state[name], views[p])
                     state[name] = views[p]
+
+    def on_host(self):
+        """{p: {"parameter", "m", "v": array}} on the host, as they are now, until the next call: no step changes them.
+
+        Waits for the GPU, and for three copies to pinned memory.
+        """
+        self.adopt()
+        self.kept = self.kept or [pinned(self.size, "float32") for _ in range(3)]
+        for vector, kept in zip((self.p, self.m, self.v), self.kept):
+            vector.get(out=kept)
+        names = "parameter", "m", "v"
+        return {
+            p: {name: kept[place].reshape(p.shape) for name, kept in zip(names, self.kept)}
+            for p, place in self.places.items()
+        }
 
     # gradients
 

@@ -18,7 +18,9 @@ any instant, and a run that goes on makes again, to the bit, those that were new
 
 import json
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -45,6 +47,7 @@ class Run:
     def __init__(self, folder, task):
         self.folder, self.task = Path(folder), task
         self.laid_out = False
+        self._writer, self._checkpoint = ThreadPoolExecutor(1, "tinyllm-checkpoint"), None
         self._lock = FileLock(self.folder / ".lock")
 
     def __enter__(self):
@@ -57,7 +60,16 @@ class Run:
         return self
 
     def __exit__(self, kind, error, traceback):
-        self._lock.release()
+        try:
+            self.settle()
+        except Exception as late:  # of the last checkpoint; what ended the run is told first
+            if not error:
+                late.add_note(last_checkpoint(self.folder))
+                raise
+            error.add_note(f"and its last checkpoint could not be written: {late}")
+        finally:
+            self._writer.shutdown()
+            self._lock.release()
         if error and self.laid_out:
             error.add_note(last_checkpoint(self.folder))
 
@@ -97,7 +109,23 @@ class Run:
                     file.write(f"{title}\n{'-' * len(title)}\n{progress.sample}\n\n")
 
     def save(self, state):
-        """Make a checkpoint."""
+        """Make a checkpoint. Of a GPU the state is copied, and written while the next steps run (see `settle`)."""
+        self.settle()
+        with self._writing():
+            samples_bytes = (self.folder / SAMPLES).stat().st_size
+        if hasattr(state.optimizer, "on_host"):
+            work = copy_context().run, self._save, state.on_host(), samples_bytes
+            self._checkpoint = self._writer.submit(*work)
+        else:
+            self._save(state, samples_bytes)
+
+    def settle(self):
+        """Wait until the checkpoint that is being written is made; raise what kept it from that."""
+        checkpoint, self._checkpoint = self._checkpoint, None
+        if checkpoint:
+            checkpoint.result()
+
+    def _save(self, state, samples_bytes):
         with self._writing():
             state.check_finite()
             for name in (METRICS, SAMPLES):
@@ -106,7 +134,6 @@ class Run:
                 if state.best_step == state.step:
                     save_arrays(self.folder / BEST, self.task.best_arrays(state.model), {"format": "pt"})
                 self.task.save_model(state.model, self.folder)
-            samples_bytes = (self.folder / SAMPLES).stat().st_size
             task = {"command": self.task.command, "part_of_run": self.task.part_of_run}
             state.save(self.folder / STATE, **task, samples_bytes=samples_bytes)
             draw_loss(read_metrics(self.folder / METRICS), self.folder / "loss.png")

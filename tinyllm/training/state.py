@@ -7,7 +7,8 @@ parameters, both moments of AdamW and the step are enough to go on to the bit.
 import hashlib
 import json
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from safetensors import safe_open
@@ -66,6 +67,17 @@ class TrainState:
         finally:
             for p, data in rounded.items():
                 p.data = data
+
+    def on_host(self):
+        """The same state on the host, where no step changes it: to be written while the next steps run on the GPU."""
+        found = self.optimizer.on_host()
+        arrays = {p: found[p]["parameter"] if p in found else to_numpy(p.data) for p in self.model.parameters()}
+        model = deepcopy(self.model, {id(p.data): array for p, array in arrays.items()})
+        twins = {p: twin for p, twin in zip(self.model.parameters(), model.parameters()) if p in found}
+        optimizer = AdamW(twins.values())
+        for p, twin in twins.items():
+            optimizer.state[twin] = {"step": self.optimizer.state[p]["step"], "m": found[p]["m"], "v": found[p]["v"]}
+        return replace(self, model=model, optimizer=optimizer, memory=dict(self.memory))
 
     def sizes(self):
         """What the model is, and what of that no shape tells: the number of heads, the precision."""

@@ -1,6 +1,13 @@
-"""What the host sends to the GPU in every step, through memory that is pinned, so that neither waits for the other."""
+"""What the host sends to the GPU in every step, through pinned memory: from there a copy goes on by itself."""
 
 import numpy as np
+
+
+def pinned(shape, dtype):
+    """An array of the host that the GPU can read and write."""
+    import cupyx
+
+    return cupyx.empty_pinned(shape, dtype)
 
 
 class Upload:
@@ -12,11 +19,10 @@ class Upload:
 
     def __init__(self, shape, dtype):
         import cupy
-        import cupyx
 
         self.cupy = cupy
         self.array = cupy.empty(shape, dtype)
-        self.slots = [(cupyx.empty_pinned(shape, dtype), cupy.cuda.Event(disable_timing=True)) for _ in range(2)]
+        self.slots = [(pinned(shape, dtype), cupy.cuda.Event(disable_timing=True)) for _ in range(2)]
 
     def write(self, array):
         """self.array ← array, of the host, when the GPU has come so far."""
@@ -38,14 +44,13 @@ class Feed:
 
     def __init__(self, arrays):
         import cupy
-        import cupyx
 
         self.cupy, self.stream = cupy, cupy.cuda.Stream(non_blocking=True)
         self.arrays = [cupy.empty(a.shape, a.dtype) for a in arrays]
         self.kind = kind(arrays)
         event = cupy.cuda.Event
         self.slots = [
-            ([cupyx.empty_pinned(a.shape, a.dtype) for a in arrays], [cupy.empty(a.shape, a.dtype) for a in arrays],
+            ([pinned(a.shape, a.dtype) for a in arrays], [cupy.empty(a.shape, a.dtype) for a in arrays],
              event(disable_timing=True), event(disable_timing=True))
             for _ in range(2)
         ]  # fmt: skip

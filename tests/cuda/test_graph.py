@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyllm.observe import _mode
 from tinyllm.training.batches import batches
 from tinyllm.training.build import initial_state
 from tinyllm.training.config import TrainConfig
@@ -16,12 +15,6 @@ from tinyllm.training.step import train_step
 CONFIG = TrainConfig(n_layer=2, n_head=2, n_embd=16, block_size=8, batch_size=2, gradient_accumulation=2,
                      dropout=0.2, max_iters=40, warmup_iters=3, learning_rate=1e-2, backend="cupy")  # fmt: skip
 CORPUS = Corpus.of("the cat sat on the mat. the dog sat on the log.\n" * 5, CONFIG.block_size)
-
-
-@pytest.fixture(autouse=True)
-def with_kernels():
-    with _mode(kernels=True):
-        yield
 
 
 @pytest.fixture(autouse=True)
