@@ -16,22 +16,21 @@ from tinyllm.training.train import train
 
 def test_a_checkpoint_is_written_while_the_next_steps_run(cupy, tmp_path, monkeypatch):
     """It holds what was there when it was made, though its file comes later."""
-    config, reported = replace(CUPY, eval_interval=8), []
+    config, reported, steps = replace(CUPY, eval_interval=8), [], iter(range(1, 100))
     late, asked = threading.Event(), TrainState.save
 
     def save(state, path, **more):
         if state.step == 8:
-            assert late.wait(60), "the run waits for the checkpoint"
+            assert late.wait(10), "the run waits for the checkpoint"
         asked(state, path, **more)
         shutil.copy(path, tmp_path / f"{state.step}.safetensors")
 
-    def report(progress):
-        reported.append(progress.step)
-        if progress.step > 8:
+    def should_stop():
+        if next(steps) == 10:
             late.set()
 
     monkeypatch.setattr(TrainState, "save", save)
-    train(config, CORPUS, tmp_path / "run", report)
+    train(config, CORPUS, tmp_path / "run", lambda progress: reported.append(progress.step), should_stop)
     assert reported == list(range(1, 25)) and late.is_set()
     monkeypatch.setattr(TrainState, "save", asked)
     resumed = train(config, CORPUS, again(tmp_path / "run", tmp_path / "8.safetensors"), resume=True)

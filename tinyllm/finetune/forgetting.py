@@ -35,8 +35,8 @@ class OldTask(Pretraining):
     command, part_of_run = COMMAND, True
 
     def __init__(self, config, corpus):
-        names = ("n_layer", "n_head", "n_embd", "block_size", "dropout", "seed", "dtype", "backend", "precision", "graph",
-                 "workers")  # fmt: skip
+        names = ("n_layer", "n_head", "n_embd", "block_size", "dropout", "seed", "dtype", "backend", "precision",
+                 "graph", "workers")  # fmt: skip
         steps = config.pretrain_iters
         super().__init__(TrainConfig(**{name: getattr(config, name) for name in names}, batch_size=16,
                                      learning_rate=2e-3, max_iters=steps, eval_interval=steps), corpus)  # fmt: skip
