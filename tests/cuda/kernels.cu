@@ -76,7 +76,14 @@ extern "C" __global__ void fault(float* out, const float* x, int kind, int n) {
         asked[n] = 1;
     }
     if (kind == 10 && i % WARP == 0) __syncwarp(0xfffffffe);
+    if (kind == 11) __syncwarp();
     if (i == 0 && kind >= 100) out[0] = inside[0] = 1;
+}
+
+extern "C" __global__ void deep(float* out, int n) {
+    volatile float large[1 << 15];  // as large as the stack
+    for (int k = (1 << 15) - 1; k >= n; k--) large[k] = k;
+    out[threadIdx.x] = large[n];
 }
 
 extern "C" __global__ void sums_of_block(float* out, const float* x) {

@@ -5,7 +5,8 @@
 
 An argument must be of the very type the kernel declares. What goes wrong inside is a ShimError: a deadlock, a divergent
 barrier or warp, an address outside guarded memory (tests/fake_cupy/memory.py), a misaligned one, an index outside its
-array. Threads and blocks run in an order drawn from a seed, another one each launch, the same ones each run.
+array, no end in a minute. What it cannot see: a __threadfence too few, and what only other hardware than a CPU does.
+Threads and blocks run in an order drawn from a seed, another one each launch, the same ones each run.
 """
 
 import ctypes
@@ -24,8 +25,8 @@ from threading import Lock
 import numpy as np
 
 HEADERS = Path(__file__).parent / "shim"
-FLAGS = ("-x", "c++", "-std=gnu++17", "-O1", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", "-DSHIM",
-         f"-I{HEADERS}", "-U_FORTIFY_SOURCE", "-fno-strict-aliasing", "-ffp-contract=off",
+FLAGS = ("-x", "c++", "-std=gnu++17", "-O1", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", f"-I{HEADERS}",
+         "-DSHIM", "-DSHIM_SECONDS=60", "-U_FORTIFY_SOURCE", "-fno-strict-aliasing", "-ffp-contract=off",
          "-fsanitize=alignment,bounds", "-fsanitize-undefined-trap-on-error",
          "-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-sign-compare",
          "-Wno-parentheses")  # fmt: skip
@@ -44,10 +45,10 @@ def compiler():
 
 @cache
 def compiled(code, options=()):
-    """{name: Kernel} of a CUDA source; options as NVRTC's, of which definitions (-D) are what g++ hears of."""
+    """{name: Kernel} of a CUDA source; options as NVRTC's, of which g++ hears the definitions."""
     names = KERNEL.findall(code)
     text = '#include "launch.h"\nnamespace {\n' + code + "\n}\n" + "".join(f"KERNEL({name})\n" for name in names)
-    library = ctypes.CDLL(_library(text, tuple(o for o in options if o.startswith("-D"))))
+    library = ctypes.CDLL(_library(text, tuple(o for o in options if o.startswith(("-D", "-U")))))
     return {name: Kernel(library, name) for name in names}
 
 

@@ -80,6 +80,16 @@ def test_what_is_undefined_is_refused(kind, n, message):
     run("fault", (1,), (64,), guarded(64, "float32"), copied(X), np.int32(100), np.int32(0))  # and all is well again
 
 
+def test_a_block_without_whole_warps():
+    with pytest.raises(ShimError, match="a mask with lanes that are not there, at kernels.cu"):
+        run("fault", (1,), (16,), guarded(64, "float32"), copied(X), np.int32(11), np.int32(0), shared=256)
+
+
+def test_more_local_memory_than_a_stack_has():
+    with pytest.raises(ShimError, match="a stack that is too small|an address outside its array"):
+        run("deep", (1,), (32,), guarded(32, "float32"), np.int32(0))
+
+
 def test_a_fault_tells_who():
     with pytest.raises(ShimError, match=r"in block \(0, 0, 0\), thread \(\d+, 0, 0\)"):
         run("fault", (1,), (64,), guarded(64, "float32"), copied(X), np.int32(4), np.int32(64))
@@ -105,6 +115,14 @@ def test_arguments_are_of_the_kernels_types(args, message):
 def test_a_launch_no_gpu_would_take(grid, block, shared):
     with pytest.raises(ShimError, match="no GPU has a grid"):
         run("who", grid, block, X, shared=shared)
+
+
+def test_a_kernel_that_does_not_end():
+    body = "while (*reinterpret_cast<volatile int*>(x) == 0) {}"
+    code = f'extern "C" __global__ void endless(int* x) {{ {body} }}'
+    endless = compiled(code, ("-USHIM_SECONDS", "-DSHIM_SECONDS=1"))
+    with pytest.raises(ShimError, match="endless: no end in sight"):
+        endless["endless"]((1,), (32,), (np.zeros(1, np.int32),))
 
 
 def test_a_source_that_does_not_compile_and_an_atomic_on_floats():

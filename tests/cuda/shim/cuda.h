@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include "threads.h"
+#include "grid.h"
 
 #define SHIM_TEXT_(x) #x
 #define SHIM_TEXT(x) SHIM_TEXT_(x)
@@ -111,7 +111,12 @@ template <class T> T atomicCAS(T* p, T x, T z) { return shim_atomic(p, [=](T y) 
 
 // bits and numbers
 
-template <class To, class From> To shim_bits(From x) { To y; static_assert(sizeof x == sizeof y); memcpy(&y, &x, sizeof x); return y; }
+template <class To, class From> To shim_bits(From x) {
+    static_assert(sizeof(To) == sizeof(From));
+    To y;
+    memcpy(&y, &x, sizeof x);
+    return y;
+}
 inline float __uint_as_float(unsigned x) { return shim_bits<float>(x); }
 inline unsigned __float_as_uint(float x) { return shim_bits<unsigned>(x); }
 inline float __int_as_float(int x) { return shim_bits<float>(x); }
