@@ -179,7 +179,7 @@ def test_masks_drawn_from_counters_are_the_same(first):
 def test_a_kernel_gets_the_counter_of_its_mask_and_only_where_there_are_counters():
     x, drop = Tensor(np.ones((4, 6), np.float32)), nn.Dropout(0.5)
     counters = mask_counters(1, 2)
-    fast = SimpleNamespace(pair_for=lambda x: "a kernel")
+    fast = SimpleNamespace(kernel_for=lambda x: "a kernel")
     with dropout_step(1, 2):
         assert drop.mask(x.shape, x, fast).dtype == bool
     with dropout_step(1, 2, counters=counters):

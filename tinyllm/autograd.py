@@ -76,11 +76,13 @@ class Op:
 
     def pair_for(self, x, dtype=None):
         """What runs where x is the first array and the floats are of dtype, as x if not said: a kernel, or the op."""
-        pair = self.kernels.get(backend_of(x.data)) if self.kernels and MODE.get().kernels else None
         name = (x.dtype if dtype is None else dtype).name
-        if pair and (pair.dtypes is None or name in pair.dtypes):
-            return pair
-        return self.rounded if name == "bfloat16" else self
+        return self.kernel_for(x, name) or (self.rounded if name == "bfloat16" else self)
+
+    def kernel_for(self, x, dtype=None):
+        """The kernel that runs where x is the first array and the floats are of that name, as x if not said; or None."""
+        kernel = self.kernels.get(backend_of(x.data)) if self.kernels and MODE.get().kernels else None
+        return kernel if kernel and (kernel.dtypes is None or (dtype or x.dtype.name) in kernel.dtypes) else None
 
     @cached_property
     def rounded(self):

@@ -8,6 +8,7 @@ from tests.cuda.checks import DTYPES, check_kernel, host
 from tests.op_cases import Case
 from tinyllm import Tensor, nn, ops
 from tinyllm.autograd import gradients
+from tinyllm.observe import plain_ops
 from tinyllm.random import dropout_step, dropout_stream, mask_counters, random_bits
 
 both = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -86,6 +87,14 @@ def test_without_counters_they_are_sent_once_a_table(cupy, monkeypatch):
     with dropout_step(1, 2, first=3):
         masks = [dropout_stream().keep((4, 6), 0.5) for _ in y]
     assert all(np.array_equal(a.data.get() != 0, mask) for a, mask in zip(y, masks, strict=True))
+
+
+def test_without_kernels_bfloat16_has_its_masks_too(cupy):
+    x = Tensor(cupy.asarray(np.ones((4, 6), DTYPES["bfloat16"])))
+    with dropout_step(1, 2), plain_ops():
+        y = nn.functional.dropout(x)
+    with dropout_step(1, 2):
+        assert np.array_equal(y.data.get() != 0, dropout_stream().keep((4, 6), 0.5))
 
 
 def test_masks_of_both_backends_are_counted_together(cupy):

@@ -32,5 +32,5 @@ def draw(shape, p, like, op):
     Where the op has a kernel that draws the mask itself, what it draws from (see `DropoutStream.counter`).
     """
     stream, xp = dropout_stream(), array_module(like.data)
-    counter = stream.counter(xp) if op.pair_for(like) is not op else None
+    counter = stream.counter(xp) if op.kernel_for(like) else None
     return stream.keep(shape, p, xp) if counter is None else counter
