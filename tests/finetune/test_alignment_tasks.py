@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -167,6 +168,12 @@ def test_a_reward_model_learns_and_says_how_sure_it_is(tuned):
     assert sum(row[2] for row in table) == len(task.val_rows)
 
 
+def test_a_table_of_ties_alone_is_empty(tuned):
+    task = reward(tuned)
+    task.val_rows = [replace(row, tie=True) for row in task.val_rows]
+    assert task.calibration(task.model) == []
+
+
 def test_calibration():
     logit = lambda p: math.log(p / (1 - p))
     table = calibration_table(np.array([logit(0.55), -logit(0.55), logit(0.95), 40.0, 0.0]))
@@ -253,6 +260,7 @@ def test_the_rewards_can_be_checked_by_hand():
     ("function", "message"),
     [
         (lambda q, a: 1 / 0, "the reward f of row 3, 'Sort ba', for the answer ' ab': ZeroDivisionError"),
+        (lambda q, a: sys.exit(), "row 3.* SystemExit"),
         (lambda q, a: math.nan, "row 3.* is nan; it must be a finite number"),
         (lambda q, a: "good", "row 3.* is 'good'; it must be a finite number"),
         (lambda q, a: True, "row 3.* is True; it must be a finite number"),
@@ -355,6 +363,15 @@ def test_with_a_soft_prompt_dpo_and_ppo_begin_at_the_model_with_that_prompt(tune
         assert said["kl"] == 0 if "kl" in said else progress.loss == float(np.float32(math.log(2)))
         assert task.reference.h is not task.model.h and task.reference.wte.weight is task.model.wte.weight
         assert not np.array_equal(task.reference.prompt.data, task.model.prompt.data), "the frozen one stays"
+
+
+def test_a_reward_model_is_no_model_to_tune_or_to_talk_with(tuned, tmp_path):
+    run_task(reward(tuned), tmp_path / "run")
+    for use in (lambda: dpo(tmp_path / "run"), lambda: load_model(tmp_path / "run")):
+        with pytest.raises(ValueError, match="holds a model that judges texts, and writes none"):
+            use()
+    with pytest.raises(FileNotFoundError, match="there is no model in .*nowhere; give the folder of a run"):
+        dpo(tmp_path / "nowhere")
 
 
 def test_adapters_of_other_weights_are_refused(tuned, tmp_path):

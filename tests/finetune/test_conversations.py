@@ -105,6 +105,12 @@ def test_a_pair_that_is_none_is_named(tmp_path, row, message):
         read_pairs(written(tmp_path, [row]))
 
 
+def test_pairs_of_which_none_is_better_are_nothing_to_learn(tmp_path):
+    path = written(tmp_path, [{"prompt": "q", "chosen": "a", "rejected": "b", "tie": True}] * 3)
+    with pytest.raises(ValueError, match="data.json: no row has an answer that is better .* all 3 are ties"):
+        read_pairs(path)
+
+
 # templates
 
 

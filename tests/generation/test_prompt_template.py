@@ -130,3 +130,14 @@ class _Says:
         scores = np.zeros((1, self.tokenizer.vocab_size))
         scores[0, self.tokenizer.encode(next(self.written))[0]] = 1
         return scores
+
+
+def test_a_row_without_an_answer_is_named_before_any_is_asked(run, capsys, monkeypatch):
+    monkeypatch.setattr("tinyllm.evaluation.answers_right", lambda *how: pytest.fail("a question was asked"))
+    (run / "empty.json").write_text(json.dumps([*SHOTS, {"question": "2+2", "answer": " "}]))
+    flags = "--template", "few-shot", "--data", str(run / "empty.json"), "--shots", "1"
+    with pytest.raises(SystemExit) as left:
+        main(["eval", str(run), *flags])
+    assert left.value.code == 2
+    assert "empty.json, row 3: template few-shot: a row has an empty text for its slot {answer}" in (
+        capsys.readouterr().err)  # fmt: skip

@@ -164,6 +164,12 @@ def _prompt(model, tokenizer, name, path, shots, max_new_tokens, limit, quiet):
     template, rows, right = prompt_template(name), read_rows(path), []
     if len(rows) <= shots:
         raise ValueError(f"{path} has {len(rows)} rows; --shots {shots} shows them all, and leaves none to ask")
+    for row, place in rows:  # before the first of them is answered
+        try:
+            template.prompt(row)
+            template.expected(row)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
     shown, asked = [row for row, _ in rows[:shots]], rows[shots:][:limit]
     with _Counter("questions", quiet) as counter:
         for row, place in asked:

@@ -107,7 +107,7 @@ class Classifier(nn.Module):
         problem = {theirs: ours for ours, theirs in PROBLEM_TYPES.items()}.get(config.get("problem_type"))
         if problem is None:
             raise ValueError(f"{directory} is not a classifier: its config.json names no problem_type; "
-                             "`tinyllm finetune classify` makes one")
+                             "`tinyllm finetune classify` and `tinyllm finetune reward` make one")
         model = cls(gpt, config["num_labels"], problem, seed)
         model.labels = {name: config[name] for name in LABELS if name in config}
         return model

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..data.hub import local_model
+from ..files import read_json
 from ..models import GPT
 from ..models.weights import WEIGHTS
 from ..tokenizers import has_tokenizer
@@ -29,10 +30,9 @@ def is_adapted(folder):
 def load_model(folder, best=False, without_tokenizer=False):
     """As `load_run`, and of adapters, too: LoRA's are merged, so that a GPT is what comes back."""
     folder = local_model(folder)
+    refuse_classifier(folder)
     if not is_adapted(folder):
         return load_run(folder, best, without_tokenizer)
-    if read_adapter_config(folder).get("task_type") == "SEQ_CLS":
-        raise ValueError(f"{folder} holds a model that judges texts, and writes none: ask it with `tinyllm classify`")
     gpt, base = base_of(folder)
     model = merged(load_adapters(gpt, folder, BEST if best else ADAPTERS)).eval()
     of = folder if has_tokenizer(folder) else base
@@ -56,6 +56,7 @@ def base_of(folder):
 def load_gpt(name):
     """The GPT of a folder or of a model that was downloaded, in evaluation mode; with LoRA's adapters merged."""
     folder = local_model(name)
+    refuse_classifier(folder)
     if not is_adapted(folder):
         if not Path(folder, "config.json").is_file():
             raise FileNotFoundError(f"there is no model in {folder}; give the folder of a run or of Hugging Face's, or "
@@ -63,6 +64,14 @@ def load_gpt(name):
         return GPT.from_pretrained(folder)
     require_gpt(folder)
     return load_model(folder, without_tokenizer=True)[0]
+
+
+def refuse_classifier(folder):
+    """Raise where a folder holds a Classifier."""
+    path = Path(folder, "config.json")
+    if path.is_file() and "problem_type" in read_json(path):
+        raise ValueError(f"{folder} holds a model that judges texts, and writes none: ask it with `tinyllm classify`; "
+                         "what writes, and can be tuned, is the model that it was made of")
 
 
 def require_gpt(folder):

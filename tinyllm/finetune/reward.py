@@ -35,6 +35,8 @@ class RewardModel(PreferenceTask):
         for in both orders, so the rows mirror each other and those from 0.5 on say it all.
         """
         rows = [row for row in self.val_rows if not row.tie]
+        if not rows:
+            return []
         r = predict(model, [answer.ids for row in rows for answer in (row.chosen, row.rejected)])
         difference = (r[0::2] - r[1::2])[:, 0]
         return calibration_table(difference, bins)

@@ -62,7 +62,7 @@ class FunctionReward:
         where = f"the reward {self.name} of {prompt.place}, {prompt.text[:60]!r}, for the answer {said[:60]!r}"
         try:
             value = self.function(prompt.text, said)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
             raise ValueError(f"{where} is {value!r}; it must be a finite number")

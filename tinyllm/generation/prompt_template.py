@@ -74,6 +74,8 @@ class PromptTemplate:
             if not isinstance(row.get(slot), str):
                 raise ValueError(f"template {self.name}: {what} needs a text for its slot {{{slot}}}; there is "
                                  f"{', '.join(row) or 'nothing'}")
+            if not row[slot].strip():
+                raise ValueError(f"template {self.name}: {what} has an empty text for its slot {{{slot}}}")
         return text.format(**row)
 
 

@@ -88,11 +88,11 @@ def one_split(settings, examples, folder, resume, quiet, json):
     from ...training.run import CONFIG, refuse_if_taken
     from .running import carry_out
 
+    split = split_of(settings, examples)
     if not resume:
         refuse_if_taken(folder)
         folder.mkdir(parents=True, exist_ok=True)
         Path(folder, CONFIG).write_text(settings.to_toml(), encoding="utf-8")
-    split = split_of(settings, examples)
     base = settings.model or base_folder(folder)
     if not settings.model:
         pretrain(settings, split, base, quiet, json)

@@ -25,7 +25,7 @@ def reward(
     if done and not (flags.quiet or flags.json):
         task, state, folder = done
         table = {f"{low:.1f} … {high:.1f}": row for low, high, *row in task.calibration(state.model)}
-        said = rounded_table("sure to", ("pairs", "mean", "right"), table)
+        said = rounded_table("sure to", ("pairs", "mean", "right"), table) if table else "they are all ties"
         print(f"\nof the pairs that are held out, how sure the model is which answer is better, and how often it is "
               f"right:\n\n{said}\n\nnext: tinyllm finetune ppo --model {settings.model} --reward {quoted(folder)}")
 
