@@ -1,4 +1,8 @@
-"""causal_attention: one launch forward, two backward, and nothing of T × T in memory (see attention.cu)."""
+"""causal_attention: one launch forward, two backward, and nothing of T × T in memory (see attention.cu).
+
+In bfloat16, cuDNN's kernels train where there are such (see attention_cudnn.py). They are not taken for a forward alone,
+which may have another length each time, and for each cuDNN would have to be prepared.
+"""
 
 import math
 from functools import cache
@@ -8,8 +12,10 @@ import numpy as np
 
 from ... import precision
 from ...backend import array_module
+from ...observe import MODE
 from ...ops.attention import causal_attention_forward
 from ...random import threshold
+from .attention_cudnn import Sdpa, sdpa_for
 from .compile import contiguous, launch
 
 THREADS = 128  # of a block
@@ -25,17 +31,23 @@ def causal_attention_forward_cuda(qkv, keep=None, *, n_head, p=0.0):
         raise ValueError(f"attention: heads of {C // n_head} channels; a GPU's kernels take {WIDEST} at most: choose "
                          "more heads, or TINYLLM_KERNELS=off")
     qkv, keep = _ready(qkv), _mask(keep, (B, n_head, T, T), xp)
+    if fused := _fused(qkv, keep, n_head):
+        y, lse = fused.forward(qkv)
+        return y, (qkv, y, lse, keep, p, fused)
     tiles = tiles_for(C // n_head, qkv.dtype.name, tensor_cores(qkv.dtype), dropout_of(keep))
     y, lse = xp.empty((B, T, C), qkv.dtype), xp.empty((B, n_head, T), "float32")
     _launch("attention_forward", tiles, tiles.forward, (qkv, y, lse), keep, p, (B, n_head, T, C // n_head))
     return y, (qkv, y, lse, keep, p, tiles)
 
 
-def causal_attention_backward_cuda(dy, qkv, y, lse, keep, p, tiles):
+def causal_attention_backward_cuda(dy, qkv, y, lse, keep, p, how):
+    """how the forward was done: the Tiles, or a Sdpa."""
     xp, dy, sizes = array_module(dy), _ready(dy), (*lse.shape, y.shape[2] // lse.shape[1])
+    if isinstance(how, Sdpa):
+        return how.backward(dy, qkv, y, lse), None
     dqkv, delta = xp.empty(qkv.shape, qkv.dtype), xp.empty(lse.shape, "float32")
-    _launch("attention_backward_q", tiles, tiles.backward, (dy, qkv, y, lse, delta, dqkv), keep, p, sizes)
-    _launch("attention_backward_kv", tiles, tiles.backward, (dy, qkv, lse, delta, dqkv), keep, p, sizes)
+    _launch("attention_backward_q", how, how.backward, (dy, qkv, y, lse, delta, dqkv), keep, p, sizes)
+    _launch("attention_backward_kv", how, how.backward, (dy, qkv, lse, delta, dqkv), keep, p, sizes)
     return dqkv, None
 
 
@@ -82,6 +94,13 @@ def tiles_for(D, dtype, cores, dropout):
     spare = half and not wide and not dropout
     rows, cols = 2 if wide or dropout else 4, 32 if wide + (dropout > 0) > half else 64
     return Tiles(*head, 1, dropout, rows, 2, cols, STAGES=1 if wide and not half else 2, BLOCKS=3 if spare else 2)
+
+
+def _fused(qkv, keep, H):
+    """What cuDNN has for it, or None."""
+    B, T, D = *qkv.shape[:2], qkv.shape[2] // (3 * H)
+    suits = qkv.dtype.name == "bfloat16" and keep is None and D % 8 == 0 and qkv.size and MODE.get().recording
+    return sdpa_for(B, H, T, D) if suits else None
 
 
 def tensor_cores(dtype):
