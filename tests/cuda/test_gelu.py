@@ -23,11 +23,6 @@ def test_equals_the_op(shape, name, dtype, cupy):
     check_kernel(name, Case([normal(*shape)], None), dtype)
 
 
-def check(cupy):
-    for name in ("gelu_tanh", "gelu_erf"):
-        check_kernel(name, Case([normal(9, 65)], None), "bfloat16")
-
-
 @both
 @every_form
 def test_far_out_it_is_0_or_x_and_so_is_its_slope(name, dtype, cupy):

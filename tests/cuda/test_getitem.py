@@ -24,10 +24,6 @@ def test_equals_the_op(shape, index, dtype, cupy):
     check_kernel("getitem", Case([normal(*shape)], None, {"index": index}), dtype)
 
 
-def check(cupy):
-    check_kernel("getitem", Case([normal(9, 65)], None, {"index": slice(2, 6)}), "bfloat16")
-
-
 @both
 def test_an_index_of_the_gpu(dtype, cupy):
     """Rows that are picked hundreds of times: bfloat16 would lose count at 256."""
