@@ -80,7 +80,7 @@ class Op:
         return self.kernel_for(x, name) or (self.rounded if name == "bfloat16" else self)
 
     def kernel_for(self, x, dtype=None):
-        """The kernel that runs where x is the first array, if one does; dtype: the floats' by name, as x's if not said."""
+        """The kernel that runs where x is the first array, or None; dtype: the name of the floats', if not x's."""
         kernel = self.kernels.get(backend_of(x.data)) if self.kernels and MODE.get().kernels else None
         return kernel if kernel and (kernel.dtypes is None or (dtype or x.dtype.name) in kernel.dtypes) else None
 
