@@ -38,7 +38,7 @@ def tinyllm_step(config, threads):
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = FlatAdamW(groups, lr=LEARNING_RATE, betas=BETAS)
+    optimizer = FlatAdamW(groups, tinyllm.kernels.cpu.ARENA.empty, lr=LEARNING_RATE, betas=BETAS)
     ids, targets = map(tinyllm.tensor, batch(config))
     clock = Clock()
 

@@ -27,7 +27,7 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "tensor": "backend",
     "arguments": "backend tensor",
     "autograd": "backend observe tensor arguments places rounding",
-    "places": "tensor",
+    "places": "backend tensor",
     "ops": "backend autograd",  # an op knows nothing of Tensor
     "display": "backend",  # it is shown tensors and modules, and imports neither
     "methods": f"{ENGINE} ops display",
@@ -44,7 +44,8 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "evaluation": BELOW_MODELS,
     "tracing": f"{ENGINE} files display nn ops optim __init__",
     "debug": f"{ENGINE} nn tracing",
-    "training": f"{BELOW_MODELS} precision kernels parallel debug files optim tokenizers data models tracing __init__",
+    "training": f"{BELOW_MODELS} precision kernels places parallel debug files optim tokenizers data models tracing "
+    "__init__",
     "finetune": f"{BELOW_MODELS} precision files debug optim tokenizers data models training",
     "checking": f"{ENGINE} ops gradcheck",
     "exercises": f"{ENGINE} ops methods checking tracing",

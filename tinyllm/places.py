@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .backend import is_array
 from .tensor import Tensor
 
 
@@ -19,6 +20,16 @@ class Place:
     array: object
     started: bool
 
+    def add(self, parts, compute):
+        """array (+)= gradient, part by part: compute(rows) gives these rows of it, a slice of the first axis, or, as
+        compute(rows, out), writes them to out. Gives the Place, for the backward to return."""
+        for rows in parts:
+            if self.started:
+                self.array[rows] += compute(rows)
+            else:
+                compute(rows, self.array[rows])
+        return self
+
 
 def place_of(source, pending, sink):
     """Where a kernel may add the gradient of `source`: to what is pending, if nobody else sees that; or to a sink's."""
@@ -28,9 +39,12 @@ def place_of(source, pending, sink):
 
 
 def unseen(arrays, key):
-    """Whether arrays[key] is known to nobody but the dict `arrays`, and neither is the array that it is a view of."""
+    """Whether arrays[key] can be written to and is known to nobody but the dict `arrays`, and neither is the array
+    that it is a view of."""
     base = arrays[key].base
-    return sys.getrefcount(arrays[key]) == ALONE and (base is None or sys.getrefcount(base) == ALONE + 1)
+    alone = sys.getrefcount(arrays[key]) == ALONE and (not is_array(base) or sys.getrefcount(base) == ALONE + 1)
+    flags = arrays[key].flags  # it holds the array
+    return alone and flags.c_contiguous and getattr(flags, "writeable", True)  # not one number that stands for many
 
 
 _probe = {0: np.empty(0)}

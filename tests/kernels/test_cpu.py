@@ -15,6 +15,7 @@ from tinyllm import Tensor, ops
 from tinyllm.autograd import OPS, gradients
 from tinyllm.kernels.cpu import attention, linear_cross_entropy, share
 from tinyllm.observe import plain_ops
+from tinyllm.places import Place
 
 KERNELS = sorted(name for name in OPS if "numpy" in OPS[name].kernels)
 BOUND = {"float64": 1e-13, "float32": 1e-5}
@@ -36,6 +37,7 @@ def how(request, monkeypatch):
         yield
         return
     monkeypatch.setattr(share, "BLOCK", 7)
+    monkeypatch.setattr(share, "PART", 5)
     monkeypatch.setattr(attention, "QUERIES", 2)
     monkeypatch.setattr(attention, "WEIGHTS", 8)
     monkeypatch.setattr(linear_cross_entropy, "WORDS", 3)
@@ -53,6 +55,10 @@ def check(name, case, dtype, bound=None):
     for array in [ours.y, *ours.grads]:
         assert array is None or (type(array) is np.ndarray and array.dtype == dtype)
     assert_same_run(f"{name} {dtype}", ours, plain(name, case, dtype), bound or BOUND[dtype], FLOOR[dtype])
+
+
+def test_these_add_to_a_gradient():
+    assert ADDING == ["embedding", "layer_norm", "linear", "linear_cross_entropy"]
 
 
 def test_these_ops_have_one():
@@ -79,6 +85,28 @@ def test_needs_leaves_out_only_what_nobody_needs(name, monkeypatch):
     monkeypatch.setitem(OPS, name, Pair(name))
     for case in examples(name, 10):
         check_needs(name, case)
+
+
+ADDING = [name for name in KERNELS if "into" in OPS[name].kernels["numpy"].asks]
+
+
+@pytest.mark.parametrize("name", ADDING)
+@pytest.mark.parametrize("started", [False, True], ids=["first", "added"])
+def test_adds_to_the_gradient_that_is_there(name, started):
+    forward, backward, *_ = OPS[name].kernels["numpy"]
+    for case in examples(name, 20):
+        y, saved = forward(*case.inputs, **case.options)
+        dy = np.asarray(np.random.default_rng(3).standard_normal(np.shape(y)))
+        grads = backward(dy, *saved)
+        arrays = [None if g is None else np.full(g.shape, 2.0 if started else np.nan) for g in grads]
+        places = tuple(None if array is None else Place(array, started) for array in arrays)
+        added = backward(dy, *saved, into=places)
+        assert any(isinstance(g, Place) for g in added)
+        for g, ours, place in zip(grads, added, places):
+            assert not isinstance(ours, Place) or ours is place
+            if g is not None:
+                ours = place.array - 2 * started if isinstance(ours, Place) else ours
+                assert_close(name, ours, g, 1e-12)
 
 
 def normal(*shape, seed=0):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tinyllm.kernels  # noqa: F401  (attaches them)
 from tinyllm import Tensor, ops
 from tinyllm.autograd import OPS, gradients, kernel
 from tinyllm.ops.activation import tanh_forward
@@ -115,6 +116,24 @@ def test_so_is_one_of_which_somebody_holds_a_view(adding):
         OPS["negative"].kernels = before
     assert adding == [None]
     np.testing.assert_array_equal(held[0], [2, 2])
+
+
+def test_a_number_that_stands_for_many_is_not_written_to(adding):
+    """sum's gradient is one number, seen again and again."""
+    x = value()
+    y = x * 1
+    early = ops.tanh(y)
+    ((early * 2).sum() + y.sum()).backward()
+    assert adding == [None]
+    np.testing.assert_allclose(x.grad, 3 - 2 * np.tanh(x.data) ** 2, rtol=1e-6)
+
+
+def test_an_array_in_the_arena_can_be_alone_there(adding):
+    x = Tensor(np.ones((64, 128), np.float32), requires_grad=True)
+    y = x * 1
+    early = ops.tanh(y)
+    (early + ops.gelu_tanh(y)).sum().backward()
+    assert adding[0].started and x.grad.std() < 1e-6
 
 
 def test_a_float32_result_of_bfloat16_is_allowed_and_no_other():

@@ -22,7 +22,8 @@ from tinyllm.training.batches import batches
 from tinyllm.training.build import initial_state
 from tinyllm.training.config import TrainConfig
 from tinyllm.training.corpus import Corpus
-from tinyllm.training.data_parallel import Shares, workers
+from tinyllm.training.data_parallel import workers
+from tinyllm.training.shares import Shares
 from tinyllm.training.step import train_step
 from tinyllm.training.train import train
 
@@ -93,8 +94,8 @@ def test_with_fewer_sequences_than_workers_threads_share_the_ops(n, monkeypatch)
     monkeypatch.setattr(share, "BLOCK", 16)
     one, parts = trained(config), []
     work = share.share
-    monkeypatch.setattr("tinyllm.kernels.cpu.linear.product", lambda a, b, out: parts.append(share._threads.get()) or (
-        share.product(a, b, out)))  # fmt: skip
+    monkeypatch.setattr("tinyllm.kernels.cpu.linear.product", lambda *arrays: parts.append(share._threads.get()) or (
+        share.product(*arrays)))  # fmt: skip
     assert work is share.share
     assert_equal(trained(config, n=n), one, 1e-12)
     assert set(parts) == {n}

@@ -3,9 +3,11 @@
 The same numbers as adamw.py's up to rounding. What differs is where they live, and that nothing is allocated.
 """
 
+import ctypes
 import math
 import sys
-from contextlib import contextmanager
+from bisect import bisect_left, bisect_right
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -20,30 +22,45 @@ BLOCK = 1 << 16  # numbers that are moved together: p, g, m, v and a scratch of 
 
 
 class FlatAdamW(AdamW):
-    """AdamW on numpy. Parameters, gradients, m and v are views of four vectors, group after group.
+    """AdamW on numpy. Parameters, m and v are views of three vectors, group after group.
 
     A step writes to the vectors themselves. Where somebody else still sees one (an array that was kept, a graph that
-    waits for its backward), it goes on in another, and what they see stays as it was.
+    waits for its backward), it goes on in another, and what they see stays as it was. A gradient is an array that
+    empty(shape, dtype) makes for its first share: with the arena of the kernels, it lies where the activations were
+    that the backward has used up, and the activations of the next step lie where it was.
     """
 
-    def __init__(self, params, **options):
+    def __init__(self, params, empty=np.empty, **options):
         super().__init__(params, **options)
         self.params = [p for group in self.param_groups for p in group["params"]]
         dtypes = {p.dtype for p in self.params}
         if len(dtypes) > 1 or not all(isinstance(p.data, np.ndarray) for p in self.params):
             raise TypeError("FlatAdamW moves numpy parameters of one dtype; use AdamW for others")
-        self.dtype, self.scale = dtypes.pop(), 1.0
+        self.dtype, self.empty, self.scale = dtypes.pop(), empty, 1.0
         self.copies = 0  # how often somebody else saw the parameters
         self.fixed = False  # whether the vectors stay those they are, as other processes see them
         self.spread = lambda stretches: self.update_part(stretches, 0, 1)
         self.move_to(np.empty)
+        self.gradients = SideBySide(self.p.places)
 
     def move_to(self, empty):
         """Make the vectors anew with empty(size, dtype), as where several processes are to see them."""
         self.fixed = empty is not np.empty
-        self.p, self.g, self.m, self.v = (Vector(self.params, self.dtype, empty) for _ in range(4))
-        self.g.array[:] = 0
+        self.p, self.m, self.v = (Vector(self.params, self.dtype, empty) for _ in range(3))
         self.adopt()
+        trim_heap()
+
+    @contextmanager
+    def moved_to(self, empty):
+        """Inside, the vectors are those of empty(size, dtype), a fourth one among them that gradients are to be put
+        into: a Vector, which is given."""
+        self.move_to(empty)
+        g = Vector(self.params, self.dtype, empty)
+        apart, self.gradients = self.gradients, g.array
+        try:
+            yield g
+        finally:
+            self.fixed, self.gradients = False, apart  # nobody else sees them any more
 
     @contextmanager
     def spread_over(self, spread):
@@ -71,12 +88,10 @@ class FlatAdamW(AdamW):
             gradients(loss, dy, self)
 
     def place(self, p):
-        """Where a kernel may add the gradient of p itself: its view, where nobody else can see it."""
+        """Where a kernel may add the gradient of p itself."""
         if p.grad is not None:
             return Place(p.grad, True)
-        if p not in self.g.views or (self.g.seen(p) and not self.fixed):
-            return None
-        return Place(self.g.views[p], False)
+        return Place(self.empty(p.shape, p.dtype), False) if p in self.p.views else None
 
     def take(self, p, share):
         """p.grad ← p.grad + share, or what `place` gave, where the share is in it already."""
@@ -84,35 +99,22 @@ class FlatAdamW(AdamW):
             p.grad = share.array
         elif p.grad is not None:
             p.grad += share
-        elif p not in self.g.views:  # no parameter of this optimizer
-            p.grad = share.copy()
         else:
-            p.grad = self._taken_gradient(p, share)
-
-    def _taken_gradient(self, p, grad):
-        if self.g.seen(p) and not self.fixed:
-            self.g = Vector(self.params, self.dtype, np.empty)
-        return self.g.take(p, grad)
+            p.grad = self.empty(p.shape, p.dtype)
+            p.grad[...] = share
 
     def clip(self, max_norm):
         """The joint length of all gradients; the next step takes them times min(1, max_norm / (norm + 1e-6))."""
         if MODE.get().observers:
             return super().clip(max_norm)
-        self._gather()
         norm = math.sqrt(math.fsum(self.square_sum(start, stop) for start, stop, _ in self.stretches()))
         self.scale = min(1.0, max_norm / (norm + 1e-6))
         return norm
 
     def square_sum(self, start, stop):
-        """Σ g² over a part of the vector, block by block."""
-        parts = (self.g.array[block] for block in blocks(start, stop))
+        """Σ g² over a part of the gradients, block by block."""
+        parts = (self.gradients[block] for block in blocks(start, stop))
         return math.fsum(float(np.dot(part, part)) for part in parts)
-
-    def _gather(self):
-        """Gradients that somebody put elsewhere, into their vector."""
-        for p in self.params:
-            if p.grad is not None and p.grad is not self.g.views[p]:
-                p.grad = self._taken_gradient(p, p.grad)
 
     # the step
 
@@ -121,7 +123,6 @@ class FlatAdamW(AdamW):
         if MODE.get().observers:
             return super().step()
         self.adopt()
-        self._gather()
         if self.p.seen() and not self.fixed:
             self.p, self.copies = Vector(self.params, self.dtype, np.empty), self.copies + 1
             self.adopt()
@@ -138,6 +139,7 @@ class FlatAdamW(AdamW):
             for p in group["params"]:
                 if p.grad is None:
                     continue
+                check_fits(p.grad, p, "gradient")
                 place = self.p.places[p]
                 mine = {**options, "step": self.state[p]["step"] + 1, "scale": self.scale}
                 if found and found[-1][1:] == (place.start, mine):
@@ -157,8 +159,8 @@ class FlatAdamW(AdamW):
         scratch = np.empty(BLOCK, self.dtype)
         for start, stop, options in stretches:
             for block in blocks(max(start, first), min(stop, last)):
-                arrays = (vector.array[block] for vector in (self.p, self.g, self.m, self.v))
-                adamw_(*arrays, scratch[: block.stop - block.start], **options)
+                p, m, v = (vector.array[block] for vector in (self.p, self.m, self.v))
+                adamw_(p, self.gradients[block], m, v, scratch[: block.stop - block.start], **options)
 
 
 def adamw_(p, g, m, v, t, *, step, scale, lr, betas, eps, weight_decay):
@@ -187,6 +189,20 @@ def blocks(start, stop):
     return (slice(i, min(i + BLOCK, stop)) for i in range(start, stop, BLOCK))
 
 
+class SideBySide:
+    """The gradients of all parameters as one vector to read slices of; what lies in several arrays comes as a copy."""
+
+    def __init__(self, places):
+        self.params, self.places = list(places), list(places.values())
+        self.starts = [place.start for place in self.places]
+
+    def __getitem__(self, block):
+        first, last = bisect_right(self.starts, block.start) - 1, bisect_left(self.starts, block.stop)
+        parts = [p.grad.reshape(-1)[max(block.start - place.start, 0) : block.stop - place.start]
+                 for p, place in zip(self.params[first:last], self.places[first:last])]  # fmt: skip
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
 class Vector:
     """One array for all parameters: `views[p]`, the part at `places[p]`, has the shape of p."""
 
@@ -201,22 +217,27 @@ class Vector:
         """The view of p, with what is in data."""
         view = self.views[p]
         if data is not view:
-            if not isinstance(data, np.ndarray) or data.dtype != view.dtype or data.shape != view.shape:
-                raise TypeError(f"FlatAdamW: a parameter of {view.shape} {view.dtype} became {data.shape} {data.dtype}"
-                                f" on {backend_of(data)}; make a new optimizer")
+            check_fits(data, view, "parameter")
             view[...] = data
         return view
 
-    def seen(self, p=None):
-        """Whether anybody else holds the array, a view of it, or an object of `views`.
-
-        All parameters hold their own, or, where p is given, p alone is looked at and does not hold it.
-        """
+    def seen(self):
+        """Whether anybody but the parameters, who hold their own, sees the array, a view of it, or one of `views`."""
         if sys.getrefcount(self.array) > len(self.views) + ALONE:
             return True
-        if p is not None:
-            return sys.getrefcount(self.views[p]) > ALONE
         return max(map(sys.getrefcount, self.views.values())) > ALONE_AMONG_OTHERS + 1
+
+
+def check_fits(data, p, what):
+    if not isinstance(data, np.ndarray) or data.dtype != p.dtype or data.shape != p.shape:
+        raise TypeError(f"FlatAdamW: a {what} of {p.shape} {p.dtype} became {data.shape} {data.dtype}"
+                        f" on {backend_of(data)}; make a new optimizer")
+
+
+def trim_heap():
+    """Have glibc give free memory back to the system: it would keep that of the arrays that parameters were made in."""
+    with suppress(AttributeError, OSError, TypeError):  # another C library, another system
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 _probe = {0: np.empty(0)}

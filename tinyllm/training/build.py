@@ -1,8 +1,9 @@
 """The model and the optimizer that a TrainConfig describes."""
 
 from dataclasses import fields
+from functools import partial
 
-from .. import kernels  # noqa: F401  (a training runs with them)
+from .. import kernels
 from ..models import GPT, GPTConfig
 from ..observe import MODE
 from ..optim import AdamW, FlatAdamW
@@ -41,9 +42,9 @@ def build_optimizer(config, model):
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    kind = AdamW
+    kind, flat = AdamW, partial(FlatAdamW, empty=kernels.cpu.ARENA.empty)
     if MODE.get().kernels or config.precision == "bf16":
-        kind = FlatAdamW if config.backend == "numpy" else DeviceAdamW if fits_a_gpu(parameters) else AdamW
+        kind = flat if config.backend == "numpy" else DeviceAdamW if fits_a_gpu(parameters) else AdamW
     optimizer = kind(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))
     if config.precision == "bf16":
         for p, array in masters.items():

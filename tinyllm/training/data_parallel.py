@@ -16,6 +16,7 @@ from ..optim.device import DeviceAdamW
 from ..parallel import choose_team, cores
 from ..random import dropout_step
 from .graph import GPUSteps, tell
+from .shares import Shares
 from .step import model_loss
 
 LOSS = "loss"
@@ -41,11 +42,8 @@ def workers(config, state, loss_of=model_loss, mean_over_rows=True, why_no_graph
         with threadpool_limits(1), op_threads(n), state.optimizer.spread_over(share_parts(state.optimizer, n)):
             yield None
     else:
-        with threadpool_limits(1), choose_team(n) as team:
-            try:
-                yield DataParallel(team, state, config, loss_of)
-            finally:
-                state.optimizer.fixed = False  # nobody else sees its vectors any more
+        with threadpool_limits(1), choose_team(n) as team, state.optimizer.moved_to(team.empty) as g:
+            yield DataParallel(team, state, config, loss_of, g)
 
 
 def share_parts(optimizer, n):
@@ -60,29 +58,25 @@ def share_parts(optimizer, n):
 class DataParallel:
     """The vectors of the optimizer, seen by a whole team.
 
-    Gradients are added up in one vector, in a fixed order: of a parameter, rank 0 adds its first share, then rank 1,
-    …, then rank 0 its second. `turns` counts them, so the sum does not depend on who is faster, and there is only
-    one copy of the gradients. Who comes too early keeps its share and goes on.
+    Gradients are added up in one of them, `g`, of which there is only one copy: see shares.py.
     """
 
-    def __init__(self, team, state, config, loss_of):
+    def __init__(self, team, state, config, loss_of, g):
         self.team, self.model, self.optimizer, self.config = team, state.model, state.optimizer, config
-        self.loss_of = loss_of
-        self.optimizer.move_to(team.empty)
-        self.number = {p: i for i, p in enumerate(self.optimizer.params)}
-        self.turns = team.empty(len(self.number), np.int64)
-        self.turns[:] = 0
+        self.loss_of, self.g = loss_of, g
+        self.g.array[:] = 0
+        self.added = team.empty(len(g.views) * team.size, np.int64).reshape(-1, team.size)
         team.start({"gradients": self._gradients, "update": self._update})
 
     # what rank 0 asks for
 
     def loss_and_norm(self, step, batch):
         """Forward and backward of the whole batch: its mean loss and metrics, and the length of its gradient."""
-        self.turns[:] = 0
+        self.added[:] = 0
         results = self.team.run("gradients", step, *(tensor.data for tensor in batch))
-        for p, turns in zip(self.optimizer.params, self.turns):
-            if turns:
-                p.grad = self.optimizer.g.views[p]
+        for (p, view), added in zip(self.g.views.items(), self.added):
+            if added.any():
+                p.grad = view
         parts, square_sums = zip(*results)
         norm = math.sqrt(math.fsum(square_sums))
         self.optimizer.scale = min(1.0, (self.config.grad_clip or math.inf) / (norm + 1e-6))
@@ -99,7 +93,8 @@ class DataParallel:
     def _gradients(self, rank, step, *arrays):
         parts, B = self.config.gradient_accumulation, self.config.batch_size
         start, stop = B * rank // self.team.size, B * (rank + 1) // self.team.size
-        shares, said, weight = Shares(self, rank), [], (stop - start) / (B * parts)
+        shares = Shares(self.team, rank, self.g, self.added)
+        said, weight = [], (stop - start) / (B * parts)
         for first in range(0, parts * B, B):
             rows = slice(first + start, first + stop)
             with dropout_step(self.config.seed, step, rows.start):
@@ -111,42 +106,3 @@ class DataParallel:
 
     def _update(self, rank, stretches):
         self.optimizer.update_part(stretches, rank, self.team.size)
-
-
-class Shares:
-    """One rank's shares of the gradients, on their way into the common vector."""
-
-    def __init__(self, whole, rank):
-        self.whole, self.rank, self.team = whole, rank, whole.team
-        self.taken = np.zeros(len(whole.number), np.int64)  # how many of each parameter this rank had
-        self.early = []  # (number, parameter, share, its turn)
-
-    def place(self, p):
-        """None: a rank may have to wait for its turn."""
-
-    def take(self, p, share):
-        i = self.whole.number[p]
-        self.early.append((i, p, share, self.taken[i] * self.team.size + self.rank))
-        self.taken[i] += 1
-        while self.early and self._add(*self.early[0]):
-            del self.early[0]
-
-    def _add(self, i, p, share, turn):
-        """Add a share if its turn has come."""
-        if self.whole.turns[i] != turn:
-            return False
-        view = self.whole.optimizer.g.views[p]
-        if turn:
-            view += share
-        else:
-            view[...] = share
-        self.whole.turns[i] = turn + 1
-        return True
-
-    def finish(self):
-        """Wait for the turns of what is left, then for everybody else's."""
-        for early in self.early:
-            self.team.wait(lambda: self._add(*early))
-        self.early = []
-        last = self.taken * self.team.size
-        self.team.wait(lambda: np.array_equal(self.whole.turns, last))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...places import Place
 from .arena import empty
 from .share import in_blocks
 
@@ -33,12 +34,14 @@ def layer_norm_forward_cpu(x, weight=None, bias=None, *, eps=1e-5):
     return y, (x_hat, rstd, weight)
 
 
-def layer_norm_backward_cpu(dy, x_hat, rstd, weight, needs=(True, True, True)):
+def layer_norm_backward_cpu(dy, x_hat, rstd, weight, needs=(True, True, True), into=(None, None, None)):
     """The means of dx̂ and of dx̂ · x̂, dx̂ = dy · weight, are products of dy and of dy · x̂ with weight / C."""
     C = dy.shape[-1]
-    dx = empty(dy.shape, dy.dtype) if needs[0] else None
+    place = into[0]
+    if needs[0] and not (place and place.array.flags.c_contiguous):
+        place = Place(empty(dy.shape, dy.dtype), False)
     rows_dy, rows_x_hat = dy.reshape(-1, C), x_hat.reshape(-1, C)
-    rows_dx = dx.reshape(-1, C) if needs[0] else None
+    rows_dx = place.array.reshape(-1, C) if needs[0] else None
     scale = np.ones(C, dy.dtype) if weight is None else weight
     mean = (scale / C)[:, None]
 
@@ -48,15 +51,18 @@ def layer_norm_backward_cpu(dy, x_hat, rstd, weight, needs=(True, True, True)):
         ones = np.ones(len(dy), dy.dtype)
         sums = [ones @ array if wanted else None for array, wanted in ((t, needs[1]), (dy, needs[2]))]
         if needs[0]:
-            dx = rows_dx[rows]
+            dx = empty(dy.shape, dy.dtype) if place.started else rows_dx[rows]
             mean_dx_hat_x_hat = t @ mean
             np.multiply(dy, scale, out=dx)
             dx -= dy @ mean
             dx -= np.multiply(x_hat, mean_dx_hat_x_hat, out=t)
             dx *= rstd[rows]
+            if place.started:
+                rows_dx[rows] += dx
         return sums
 
     sums = zip(*in_blocks(block, len(rows_dy), C))
+    dx = place if place is into[0] else place.array
     return dx, *(sum(parts[1:], parts[0]) if wanted else None for parts, wanted in zip(sums, needs[1:]))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...backend import check_ids
 from ...ops.linear_cross_entropy import linear_cross_entropy_forward
 from .arena import empty
-from .share import in_blocks, product
+from .share import added, in_blocks, product
 
 WORDS = 4096  # of a block
 
@@ -28,7 +28,7 @@ def linear_cross_entropy_forward_cpu(x, weight, targets, *, ignore_index=-100):
     blocks = []
     for i, start in enumerate(starts):
         words = weight[start : start + WORDS]
-        E = product(x, words.T, empty((N, len(words)), x.dtype))
+        E = product(x, words.T)
         here = np.flatnonzero((answers >= start) & (answers < start + WORDS))
         at_answer[here] = E[here, answers[here] - start]
         in_blocks(lambda rows: _exponentials(E[rows], top[i, rows], total[i, rows]), N, len(words))
@@ -42,22 +42,36 @@ def linear_cross_entropy_forward_cpu(x, weight, targets, *, ignore_index=-100):
     return loss, (x, weight, blocks, factor / sums, answers, counted, n)
 
 
-def linear_cross_entropy_backward_cpu(dy, x, weight, blocks, factor, answers, counted, n, needs=(True, True, True)):
+def linear_cross_entropy_backward_cpu(
+    dy, x, weight, blocks, factor, answers, counted, n, needs=(True, True, True), into=(None, None, None)
+):
     share = np.where(counted, dy / n, 0).astype(x.dtype)  # (N,): an ignored target has none
     dx = dweight = None
-    if needs[1]:
-        dweight = empty(weight.shape, x.dtype)
-    for i, E in enumerate(blocks):
-        start, (N, words) = i * WORDS, E.shape
-        dlogits, scale = empty(E.shape, x.dtype), factor[i] * share[:, None]
-        in_blocks(lambda rows: np.multiply(E[rows], scale[rows], out=dlogits[rows]), N, words)
-        here = np.flatnonzero((answers >= start) & (answers < start + words))
-        dlogits[here, answers[here] - start] -= share[here]
-        if needs[1]:
-            product(dlogits.T, x, dweight[start : start + words])
+    words = [slice(start, min(start + WORDS, len(weight))) for start in range(0, len(weight), WORDS)]
+
+    def dlogits_of(rows):
+        i = rows.start // WORDS
+        E, scale = blocks[i], factor[i] * share[:, None]
+        dlogits = empty(E.shape, x.dtype)
+        in_blocks(lambda part: np.multiply(E[part], scale[part], out=dlogits[part]), *E.shape)
+        here = np.flatnonzero((answers >= rows.start) & (answers < rows.stop))
+        dlogits[here, answers[here] - rows.start] -= share[here]
+        return dlogits
+
+    def part(rows, out=None):
+        nonlocal dx
+        dlogits = dlogits_of(rows)
         if needs[0]:
-            part = product(dlogits, weight[start : start + words], empty(x.shape, x.dtype))
-            dx = part if dx is None else np.add(dx, part, out=dx)
+            more = product(dlogits, weight[rows])
+            dx = more if dx is None else np.add(dx, more, out=dx)
+        if needs[1]:
+            return product(dlogits.T, x, out)
+
+    if needs[1]:
+        dweight = added(into[1], weight.shape, x.dtype, words, part)
+    else:
+        for rows in words:
+            part(rows)
     return dx, dweight, None
 
 

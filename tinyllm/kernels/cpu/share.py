@@ -7,7 +7,11 @@ from functools import cache
 
 import numpy as np
 
+from ...places import Place
+from .arena import empty
+
 BLOCK = 1 << 16  # numbers of each array that are worked on together
+PART = 1 << 20  # numbers of a gradient that are made before they are added to what is there
 _threads = ContextVar("tinyllm.op_threads", default=1)
 
 
@@ -41,10 +45,24 @@ def in_blocks(work, n, width):
     return [result for results in share(part, n) for result in results]
 
 
-def product(a, b, out):
+def product(a, b, out=None):
     """out = a @ b, two matrices: threads share the rows of out."""
+    out = empty((len(a), b.shape[1]), a.dtype) if out is None else out
     share(lambda start, stop: np.matmul(a[start:stop], b, out=out[start:stop]), len(out))
     return out
+
+
+def cuts(n, width):
+    """Slices of n rows of `width` numbers, as many in each, of which a gradient is made one by one."""
+    count = max(1, -(-n * width // PART))
+    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
+
+
+def added(place, shape, dtype, parts, compute):
+    """A gradient as a backward gives it: place, with all parts of it added, or an array; see Place.add."""
+    if place is None:
+        return Place(empty(shape, dtype), False).add(parts, compute).array
+    return place.add(parts, compute)
 
 
 @cache
