@@ -35,7 +35,7 @@ ALLOWED = {  # part of the package: what it may import beside itself
     "creation": BELOW_NN,
     "nn": f"{BELOW_NN} creation gradcheck",
     "optim": f"{ENGINE} places kernels",
-    "kernels": "backend random autograd places rounding ops precision",
+    "kernels": "backend random observe autograd places rounding ops precision",
     "parallel": "",
     "tokenizers": f"{BELOW_NN} creation files",
     "data": f"{BELOW_NN} creation files tokenizers",

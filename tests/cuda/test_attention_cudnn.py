@@ -1,4 +1,4 @@
-"""cuDNN's attention: what it is told, held against a stand-in for nvidia-cudnn-frontend 1.22.1 that computes with it."""
+"""cuDNN's attention: what it is told, by a stand-in for nvidia-cudnn-frontend 1.22.1 that computes with it."""
 
 import ctypes
 import importlib.util
@@ -206,8 +206,8 @@ def test_a_library_that_does_not_work_is_told_once(fake, caplog):
 
     fake.create_handle = create_handle
     assert refused(fake, caplog) == (
-        "WARNING", "attention: cuDNN does not work here (RuntimeError: Unable to find symbol cudnnCreate); tinyllm's own "
-                   "kernel runs. Is cuDNN 9 installed? It comes with torch, or with nvidia-cudnn-cu13")  # fmt: skip
+        "WARNING", "attention: cuDNN does not work here (RuntimeError: Unable to find symbol cudnnCreate); tinyllm's "
+                   "own kernel runs. Is cuDNN 9 installed? It comes with torch, or with nvidia-cudnn-cu13")  # fmt: skip
 
 
 def test_without_the_extra_its_name_is_told_once(fake, caplog, monkeypatch):

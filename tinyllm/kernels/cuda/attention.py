@@ -1,7 +1,7 @@
 """causal_attention: one launch forward, two backward, and nothing of T × T in memory (see attention.cu).
 
-In bfloat16, cuDNN's kernels train where there are such (see attention_cudnn.py). They are not taken for a forward alone,
-which may have another length each time, and for each cuDNN would have to be prepared.
+In bfloat16, cuDNN's kernels train where there are such (see attention_cudnn.py). A forward alone is done here: it may
+have another length each time, and cuDNN would have to be prepared for each.
 """
 
 import math
