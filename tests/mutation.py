@@ -252,8 +252,9 @@ def replaced(node, field, value):
 def mutants(function):
     """Every mutant of a function, each source once."""
     path = Path(inspect.getsourcefile(function))
-    definitions = ast.parse(path.read_text(encoding="utf-8")).body
-    tree = next(d for d in definitions if isinstance(d, ast.FunctionDef) and d.name == function.__name__)
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    name, line = function.__name__, function.__code__.co_firstlineno
+    tree = next(d for d in nodes if isinstance(d, ast.FunctionDef) and (d.name, d.lineno) == (name, line))
     source = ast.unparse(tree)
     seen = {source}
     for i, statement in enumerate(tree.body):

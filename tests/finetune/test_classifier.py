@@ -130,6 +130,11 @@ def test_the_order_in_the_batch_changes_nothing(order):
         assert_close(name, grads_again[name], grad, 1e-11)
 
 
+def test_where_a_text_ends_may_be_a_tensor():
+    model, (ids, last, *_) = ours(), batch([5, 2, 6])
+    assert np.array_equal(model(ids, Tensor(last)).data, model(ids, last).data)
+
+
 def test_a_batch_in_parts_is_the_whole_batch():
     arrays = batch([5, 2, 6, 1, 3, 3])
     found = []

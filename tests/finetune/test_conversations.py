@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from tinyllm import GPT, GPTConfig
 from tinyllm.finetune.chat_template import TEMPLATES, ChatTemplate, read_template, template_named
 from tinyllm.finetune.conversations import Message, read_conversations, read_pairs
 from tinyllm.finetune.examples import IGNORED, Example, Unfit, collate, encode, encode_all
-from tinyllm.finetune.packing import packed_loss
+from tinyllm.finetune.packing import packed_hidden, packed_loss
 from tinyllm.finetune.preferences import encode_pairs
 from tinyllm.finetune.prompts import make_prompts
+from tinyllm.random import dropout_step
 from tinyllm.tokenizers import CharTokenizer
 
 DIALOGUE = (Message("user", "add", "1 2"), Message("assistant", "3"))
@@ -236,6 +238,17 @@ def test_padding_packing_and_order_change_nothing(rows, more, random):
     assert_same(loss_and_gradients(MODEL.loss(*collate(rows)[:2])), padded)
     alone = [MODEL.loss(e.ids[None], e.targets[None]).item() * (e.targets != IGNORED).sum() for e in rows]
     assert sum(alone) / (targets != IGNORED).sum() == pytest.approx(padded[0], abs=1e-12)
+
+
+def test_dropout_falls_on_a_packed_row_as_on_the_row():
+    model = GPT(replace(MODEL.config, dropout=0.4), dtype="float64")
+    model.load_state_dict(MODEL.state_dict())
+    ids = np.array([[1, 5, 2, 3, 7]])
+    with dropout_step(3, 0):
+        expected = model.hidden(ids).data
+    with dropout_step(3, 0):
+        assert_same(packed_hidden(model, ids, np.array([5])).data, expected)
+    assert packed_hidden(model, np.concatenate([ids, ids]), np.array([5, 3])).shape == (1, 8, 8)
 
 
 def test_a_batch_has_one_width():

@@ -110,6 +110,16 @@ def test_merged_weights_give_the_same_logits_and_unmerging_restores_the_bits(ran
     assert_close("merged", plain(IDS).data, logits, 1e-11)
 
 
+@pytest.mark.parametrize("layer", [nn.Linear(4, 7), nn.Conv1D(4, 7)], ids=["Linear", "Conv1D"])
+def test_both_layouts_are_merged(layer):
+    adapter, rng = LoRA(layer, 2, 3.0), np.random.default_rng(0)
+    adapter.lora_B.weight.data = rng.standard_normal((7, 2)).astype("float32")
+    x = rng.standard_normal((3, 4)).astype("float32")
+    y = adapter(x).data
+    adapter.merge()
+    np.testing.assert_allclose(layer(x).data, y, atol=1e-5)
+
+
 def test_q_k_and_v_apart_are_three_adapters():
     """As one adapter whose B is 0 but for three blocks."""
     model, together = adapted(qkv_apart=True, targets="c_attn"), adapted(rank=6, alpha=18.0, targets="c_attn")

@@ -58,8 +58,8 @@ def read_pairs(path, equal_is_tie=False):
         raise ValueError(f"{equal[0]}: chosen and rejected are equal{more}; take such pairs out, or count them as ties "
                          "with --equal-is-tie")
     if all(pair.tie or pair.chosen == pair.rejected for pair in pairs):
-        raise ValueError(f"{path}: no row has an answer that is better than the other one, all {len(pairs):,} are ties: "
-                         "there is nothing to learn")
+        raise ValueError(f"{path}: no row has an answer that is better than the other one, all {len(pairs):,} are "
+                         "ties: there is nothing to learn")
     return [replace(pair, tie=True) if pair.chosen == pair.rejected else pair for pair in pairs]
 
 
