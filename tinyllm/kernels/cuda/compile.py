@@ -11,7 +11,6 @@ from ...backend import array_module
 HERE = Path(__file__).parent
 REAL = {"float32": "float", "bfloat16": "bf16"}  # the dtypes there are kernels for, as CUDA C++ says them
 OPTIONS = ("-std=c++17",)
-USUAL_SHARED = 48 * 1024  # bytes of shared memory a block gets without asking
 
 
 @cache
@@ -58,8 +57,8 @@ def _module(cupy, subject, dtype, define):
 @cache
 def _function(cupy, device, subject, name, dtype, shared, define):
     kernel = _module(cupy, subject, dtype, define).get_function(name)
-    if shared > USUAL_SHARED:
-        kernel.max_dynamic_shared_size_bytes = shared
+    if shared:  # more than the usual is to be asked for; what an earlier launch was allowed stays allowed
+        kernel.max_dynamic_shared_size_bytes = max(shared, kernel.max_dynamic_shared_size_bytes)
     return kernel
 
 
