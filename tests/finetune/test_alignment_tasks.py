@@ -354,6 +354,17 @@ def test_what_is_put_beside_a_model_learns_alone_and_is_kept_alone(make, tune, t
     load(tmp_path, best=True)
 
 
+@pytest.mark.parametrize("tune", ["lora", "bottleneck", "soft-prompt"])
+def test_a_run_of_adapters_goes_on_to_the_bit(tune, tuned, tmp_path):
+    options = {"tune": tune, "dropout": 0.1} | ({"lora_dropout": 0.2} if tune == "lora" else {})
+    run_task(dpo(tuned, **options), tmp_path / "whole")
+    stops = iter([False, True])
+    run_task(dpo(tuned, **options), tmp_path / "stopped", should_stop=lambda: next(stops))
+    run_task(dpo(tuned, **options), tmp_path / "stopped", resume=True)
+    for name in ("adapter_model.safetensors", "best.safetensors", "training_state.safetensors", "adapter_config.json"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
 def test_with_a_soft_prompt_dpo_and_ppo_begin_at_the_model_with_that_prompt(tuned):
     judge = lambda question, answer: sum(map(ord, answer)) % 7
     for task in (dpo(tuned, tune="soft-prompt", prompt_length=3), policy(tuned, judge, tune="soft-prompt")):

@@ -146,6 +146,13 @@ def test_the_command_prints_one_table(tmp_path, monkeypatch, capsys):
         assert left.value.code == 0
     table = capsys.readouterr().out.split("nats a token on text that was not learned")[-1].split("\n")
     assert [line.split()[0] for line in table if line.strip()] == ["method", "before", *METHODS]
+    two = ["--methods=bottleneck,soft-prompt", "--prompt-length=3", "--model=runs/forgetting/base",
+           "--out-dir=runs/two"]  # fmt: skip
+    kept = [flag for flag in flags if "lora" not in flag]
+    with pytest.raises(SystemExit) as left:
+        main(["finetune", "forgetting", *kept, *two])
+    table = capsys.readouterr().out.split("nats a token on text that was not learned")[-1].split("\n")
+    assert [line.split()[:2] for line in table if line.strip()][2:] == [["bottleneck", "560"], ["soft-prompt", "24"]]
     for arguments, message in [(["--methods=hope"], "--methods must be some of nothing, replay"),
                                (["--replay=2"], "--replay must be above 0 and below 1"),
                                (flags, "runs/forgetting")]:  # fmt: skip
