@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from itertools import count
@@ -40,7 +41,8 @@ class ShimError(RuntimeError):
 
 
 def compiler():
-    return shutil.which("g++")
+    """g++, where there is one and Linux, whose signals, stacks and thread-local memory the headers know."""
+    return shutil.which("g++") if sys.platform == "linux" else None
 
 
 @cache

@@ -48,6 +48,17 @@ def test_nvrtc_compiles_it_with_no_header(subject, name, dtype, define):
     assert re.findall(r"\.entry (\w+)", ptx) and "atom.global.add.f32" not in ptx and "red.global.add.f32" not in ptx
 
 
+@needs_nvrtc
+@pytest.mark.parametrize("subject", [subject for subject in SUBJECTS if "int packed" in source(subject)])
+def test_a_pack_is_one_access_of_128_bits(subject):
+    for _, dtype, define in variants(subject):
+        _, *kernels = nvrtc.compiled(source(subject), options(dtype, define)).split(".visible .entry ")
+        for kernel in kernels:
+            name = kernel.partition("(")[0]
+            if re.search(rf"{name}\([^)]*int packed", source(subject)):
+                assert re.search(r"ld\.global\S*\.v4\.[fu]32", kernel), f"{name} ({dtype}) reads no packs"
+
+
 @needs_nvcc
 @pytest.mark.parametrize("fault", ["int unused;", "return 1;", "this is not C++"])
 def test_a_fault_is_told(fault):

@@ -3,12 +3,13 @@
 import ctypes
 import math
 import mmap
+import os
 
 import numpy as np
 
 POISON = b"\xff"  # NaN in every float type, −1 in integers
 ALIGNED = 16  # bytes: an array begins at a multiple, so up to 15 bytes may lie between its end and the forbidden page
-_libc = ctypes.CDLL(None)
+_libc = ctypes.CDLL(None) if os.name == "posix" else None  # elsewhere no kernel runs that could go astray
 
 
 def guarded(shape, dtype):
@@ -19,7 +20,8 @@ def guarded(shape, dtype):
     pages = -(-room // mmap.PAGESIZE) * mmap.PAGESIZE
     memory = mmap.mmap(-1, pages + mmap.PAGESIZE)
     base = np.frombuffer(memory, np.uint8)
-    _libc.mprotect(ctypes.c_void_p(base.ctypes.data + pages), ctypes.c_size_t(mmap.PAGESIZE), 0)
+    if _libc:
+        _libc.mprotect(ctypes.c_void_p(base.ctypes.data + pages), ctypes.c_size_t(mmap.PAGESIZE), 0)
     base = base[pages - room : pages - room + size]
     base[:] = POISON[0]
     return base.view(dtype).reshape(shape)
