@@ -5,11 +5,11 @@ Importing this loads no cupy: a source is compiled when its first kernel runs.
 """
 
 from ...autograd import OPS, kernel
-from . import add, attention, dropout, embedding, gelu, getitem, layer_norm, linear
+from . import add, attention, dropout, embedding, gelu, getitem, layer_norm, linear, linear_cross_entropy
 from .compile import REAL
 
 __all__ = []
 
-for _module in (add, attention, dropout, embedding, gelu, getitem, layer_norm, linear):
+for _module in (add, attention, dropout, embedding, gelu, getitem, layer_norm, linear, linear_cross_entropy):
     for _name, _pair in _module.KERNELS.items():
         kernel(OPS[_name], "cupy", *_pair, dtypes=REAL)
