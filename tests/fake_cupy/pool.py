@@ -36,6 +36,7 @@ class MemoryPool:
         block = self.free[size].pop() if self.free[size] else self._more(size)
         start = size - -(-math.prod(shape) * dtype.itemsize // ALIGNED) * ALIGNED  # what comes behind is forbidden
         memory = (ctypes.c_char * size).from_address(block.ctypes.data)  # no ndarray: views keep the array alive, then
+        memory.block = block  # it stays while an array is in it, also where the pool is gone
         array = np.ndarray(shape, dtype, memory, start)
         lease = Lease(array, self._returned)
         lease.block, lease.size = block, size
