@@ -69,7 +69,8 @@ def print_words(run):
 
 def print_model(run):
     from ..finetune.loading import load_model
-    from ..models.sizes import flops_per_token, training_memory
+    from ..models.sizes import flops_per_token
+    from ..training.plan import memory_of_a_step
     from ..training.run import CONFIG, STATE, has_checkpoint, read_config
     from ..training.state import read_facts
     from .summary import print_table
@@ -88,7 +89,7 @@ def print_model(run):
         "tokenizer": f"{tokenizer.vocab_size:,} {_tokens(tokenizer)}" if tokenizer else "none in this folder",
     }  # fmt: skip
     if config:
-        memory = scaled(training_memory(model.config, config.batch_size, itemsize), "B")
+        memory = scaled(memory_of_a_step(model.config, config), "B")
         rows["training"] = f"about {memory} with batches of {config.batch_size} x {config.block_size}"
         rows["text"] = ", ".join(config.data) or "the manual of this Python"
     if facts:

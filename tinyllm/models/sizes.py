@@ -47,3 +47,24 @@ def training_memory(config, batch_size, itemsize=4, rounded=False):
     if rounded:
         return itemsize * 4 * parameters + 2 * parameters + max(itemsize * parameters, 2 * activations)
     return itemsize * (4 * parameters + max(parameters, activations))
+
+
+def kernel_memory(config, batch_size, itemsize=4, shared=False):
+    """Bytes that a training step with the kernels for numpy needs at its peak, nearly.
+
+    Parameters, m and v are three copies of the model. Of each token a block keeps 16 vectors of C and, where windows
+    are shorter than 512, the weights of the keys that its block of 64 queries sees; the head of the model keeps its
+    scores, and their gradients are there for 4,096 words at a time.
+
+    shared: workers share the sequences, and gradients have a vector of their own. Else they take the place of the
+    activations, and the peak is where the backward begins, with the gradient of the output layer, or where it ends.
+    """
+    V, T, L, C, H = config.vocab_size, config.block_size, config.n_layer, config.n_embd, config.n_head
+    parameters, tokens = parameter_count(config), batch_size * T
+    weights = min(T, T / 2 + 32) if T < 512 else 0
+    masks = (H * T + 2 * C) / itemsize if config.dropout else 0  # one byte an element
+    working = max(min(V, 4096) + 2 * C, 9 * C)
+    begin = tokens * (L * (16 * C + H * weights + masks) + 2 * C + V + working)
+    if shared:
+        return round(itemsize * (4 * parameters + begin))
+    return round(itemsize * (3 * parameters + max(begin + V * C, parameters + tokens * 9 * C)))

@@ -38,12 +38,17 @@ def workers(config, state, loss_of=model_loss, mean_over_rows=True, why_no_graph
             tell("plain ops cannot be captured; there are kernels for float32 and bfloat16, unless TINYLLM_KERNELS=off")
         with threadpool_limits(config.workers):
             yield None
-    elif n == 1 or config.batch_size < n or not mean_over_rows:
+    elif not (share_rows(config) and mean_over_rows):
         with threadpool_limits(1), op_threads(n), state.optimizer.spread_over(share_parts(state.optimizer, n)):
             yield None
     else:
         with threadpool_limits(1), choose_team(n) as team, state.optimizer.moved_to(team.empty) as g:
             yield DataParallel(team, state, config, loss_of, g)
+
+
+def share_rows(config):
+    """Whether there are several workers, and a sequence for each."""
+    return 1 < (config.workers or cores()) <= config.batch_size
 
 
 def share_parts(optimizer, n):

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..backend import read_numbers
-from ..models.sizes import flops_per_token, parameter_count, training_memory
+from ..models.sizes import flops_per_token, kernel_memory, parameter_count, training_memory
+from ..observe import MODE
 from ..precision import precision
 from .batches import batches
 from .build import initial_state, model_config
-from .data_parallel import workers
+from .data_parallel import share_rows, workers
 from .environment import memory_bytes
 from .step import train_step
 
@@ -45,6 +46,8 @@ class Plan:
 def memory_of_a_step(model, config):
     """Bytes, for the sizes of a model (a GPTConfig) and how a TrainConfig or TuneConfig says it is trained."""
     itemsize = np.dtype(config.dtype).itemsize
+    if config.backend == "numpy" and MODE.get().kernels:
+        return kernel_memory(model, config.batch_size, itemsize, shared=share_rows(config))
     return training_memory(model, config.batch_size, itemsize, rounded=config.precision == "bf16")
 
 
