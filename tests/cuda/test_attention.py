@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.cuda import resources
 from tests.cuda.checks import DTYPES, check_kernel
 from tests.op_cases import Case
 from tinyllm import Tensor, ops
@@ -146,3 +147,15 @@ def test_as_many_blocks_as_are_meant_fit_on_a_multiprocessor(D, kind, dropout):
                for name in ("attention_forward", "attention_backward_q", "attention_backward_kv"))  # fmt: skip
     assert tiles.BLOCKS * (most + 1024) <= 228 << 10  # of an H100 or H200; each block takes 1 KB more
     assert tiles.HEAD - 15 <= D <= tiles.HEAD and tiles.EXACT == (D == tiles.HEAD)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(not resources.compiler(), reason="no nvcc here")
+@pytest.mark.parametrize("D", [5, *range(16, WIDEST + 1, 8)])
+def test_heads_of_no_size_spill(D):
+    for dtype, cores in (("float32", 0), ("float32", 1), ("bfloat16", 1)):
+        for dropout in range(3):
+            tiles = tiles_for(D, dtype, cores, dropout)
+            found = resources.resources("attention", dtype, tiles.define())
+            assert all(spilled == 0 for _, _, spilled in found.values()), (tiles, found)
+            assert all(registers * 128 * tiles.BLOCKS <= 65536 for registers, _, _ in found.values())

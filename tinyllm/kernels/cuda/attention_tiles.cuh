@@ -62,11 +62,10 @@ struct Head {
         }
     }
 
-    // sum · factor(i) of all threads' rows, by way of a tile that nobody needs any more.
+    // sum · factor(i) of all threads' rows, by way of a tile of rows: only their own warp has read them, and is done.
     template <int R, class Factor>
     __device__ __forceinline__ void give(REAL *tokens, int stride, int first, REAL *tile, const float (&sum)[R][AT],
                                          Factor factor) const {
-        __syncthreads();  // nobody reads the tile any more
 #pragma unroll
         for (int i = 0; i < R; i++)
 #pragma unroll
