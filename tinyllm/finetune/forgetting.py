@@ -29,6 +29,13 @@ COMMAND = "finetune forgetting"
 MEASURED = 10_000  # tokens at most of each text on which a model is measured
 
 
+def as_it_learns(gpt, method, config):
+    """The GPT as a method lets it learn."""
+    if method == "freezing":
+        return freeze(gpt, "but-last-block")
+    return adapted(gpt, method, config) if method in config.ways else gpt
+
+
 class OldTask(Pretraining):
     """The small model of a run learns the old text, in the folder `base` there."""
 
@@ -51,11 +58,8 @@ class NewTask(Task):
         super().__init__(config)
         self.method, self.base, self.old, self.new = method, base, old, new
         self.model, self.tokenizer, self.base_sha256 = load_base(base, config)
-        if method == "freezing":
-            freeze(self.model, "but-last-block")
-        elif method in config.ways:
-            self.model = adapted(self.model, method, config)
-        elif method == "ewc":
+        self.model = as_it_learns(self.model, method, config)
+        if method == "ewc":
             windows = WindowDataset(old.train_ids, config.block_size, stride=1)
             starts = np.random.default_rng(config.seed).integers(len(windows), size=config.fisher_windows)
             self.anchor = self.model.state_dict()

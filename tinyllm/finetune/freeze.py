@@ -27,11 +27,14 @@ class Sizes:
     memory: int  # bytes at the peak of a step, nearly
 
     @classmethod
-    def of(cls, model, config, copies=1):
-        """Of the fine-tuning of a model, frozen as it will be, as a TuneConfig says; copies: how many of what learns
-        are in memory, with those that it is compared with."""
+    def of(cls, model, config, copies=1, rows=1):
+        """Of the fine-tuning of a model, frozen as it will be, as a TuneConfig says.
+
+        copies: how many of what learns are in memory, with those that it is compared with. rows: of an example.
+        """
         parameters, learned = count(model)
         itemsize = next(model.parameters()).data.itemsize
-        memory = training_memory(model.config, config.batch_size, itemsize, rounded=config.precision == "bf16")
+        rows, rounded = rows * config.batch_size, config.precision == "bf16"
+        memory = training_memory(model.config, rows, itemsize, rounded)
         memory -= 3 * itemsize * (parameters - learned)
         return cls(parameters, learned, memory + (copies - 1) * itemsize * learned)

@@ -33,10 +33,11 @@ def parameters_of(task):
     return f"{total:,}" + (f" ({learned:,} learn)" if learned < total else "")
 
 
-def carry_out_task(method, make, settings, flags, facts_of, copies=1):
+def carry_out_task(method, make, settings, flags, facts_of, copies=1, rows=1):
     """Do what the flags say with the Task that make() gives: None after --dry-run, else (task, state, folder).
 
-    facts_of(task): {name: value} to tell before. copies: how many of what learns are in memory.
+    facts_of(task): {name: value} to tell before. copies: how many of what learns are in memory. rows: of text in
+    an example.
     """
     from ...backend import require
     from ...training.run import refuse_if_taken
@@ -53,7 +54,7 @@ def carry_out_task(method, make, settings, flags, facts_of, copies=1):
     if flags.dry_run:
         from ...finetune.freeze import Sizes
 
-        memory = scaled(Sizes.of(task.model, settings, copies).memory, "B")
+        memory = scaled(Sizes.of(task.model, settings, copies, rows).memory, "B")
         facts |= {"memory": f"about {memory} at the most, with rows of {task.model.block_size} tokens"}
         print_sizes(settings, facts)
         return None

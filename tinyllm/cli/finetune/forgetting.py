@@ -116,19 +116,22 @@ def table(settings, folder, before):
 def print_plan(settings, old):
     """What --dry-run shows."""
     from ...finetune.base import load_base
-    from ...finetune.forgetting import OldTask
-    from ...finetune.freeze import Sizes
+    from ...finetune.forgetting import OldTask, as_it_learns
+    from ...finetune.freeze import Sizes, count
     from ...training.build import build_model
     from ..text import scaled
     from .running import print_sizes
 
-    if settings.model:
-        model = load_base(settings.model, settings)[0]
-    else:
-        model = build_model(OldTask(settings, old).config, old.tokenizer.vocab_size)
-    sizes = Sizes.of(model, settings)
+    def fresh():
+        if settings.model:
+            return load_base(settings.model, settings)[0]
+        return build_model(OldTask(settings, old).config, old.tokenizer.vocab_size)
+
+    sizes = Sizes.of(fresh(), settings)
+    learned = {method: count(as_it_learns(fresh(), method, settings))[1] for method in settings.chosen}
     print_sizes(settings, {
         "parameters": f"{sizes.parameters:,}",
+        "of them learn": ", ".join(f"{n:,} ({method})" for method, n in learned.items()),
         "steps": f"{len(settings.chosen)} × {settings.max_iters:,} of {settings.tokens_per_step:,} tokens",
         "memory": f"about {scaled(sizes.memory, 'B')}",
     })  # fmt: skip

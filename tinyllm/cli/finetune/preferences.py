@@ -21,7 +21,8 @@ def reward(
     from ...training.run import quoted
     from ..summary import rounded_table
 
-    done = carry_out_task("reward", lambda: RewardModel(settings, pairs_of(settings)), settings, flags, facts_of)
+    make = lambda: RewardModel(settings, pairs_of(settings))
+    done = carry_out_task("reward", make, settings, flags, facts_of, rows=2)
     if done and not (flags.quiet or flags.json):
         task, state, folder = done
         table = {f"{low:.1f} … {high:.1f}": row for low, high, *row in task.calibration(state.model)}
@@ -42,7 +43,8 @@ def dpo(
     from ...finetune.dpo import DPO
     from ...training.run import quoted
 
-    done = carry_out_task("dpo", lambda: DPO(settings, pairs_of(settings)), settings, flags, facts_of, copies=2)
+    make = lambda: DPO(settings, pairs_of(settings))
+    done = carry_out_task("dpo", make, settings, flags, facts_of, copies=2, rows=2)
     if done and not (flags.quiet or flags.json):
         task, state, folder = done
         loss, said = task.validate(state)
