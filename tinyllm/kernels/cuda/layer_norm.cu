@@ -8,7 +8,7 @@
 // A block takes rows in tiles of as many as it has warps. First each warp finds the two means of one row; then the
 // threads turn into columns × groups: a thread has N neighbouring columns and every blockDim.y-th row of the tile,
 // for which it writes dx and adds to its share of dweight and dbias, in registers. At the end groups add up in shared
-// memory, blocks through `partial` (blocks, 2, C): first ~√blocks neighbours, then those sums, each by who comes last.
+// memory, and blocks by sum_over_blocks.
 
 template <int N> __device__ void forward_row(REAL* y, float* mean, float* rstd, const REAL* x, const REAL* weight,
                                              const REAL* bias, int C, float eps) {
@@ -120,6 +120,7 @@ layer_norm_backward(REAL* dx, float* dweight, float* dbias, float* parts, int* c
     Rows a = {dx, dy, x, weight, mean, rstd, rows, C, add_dx != 0};
     if (packed) backward_rows<PACK>(a, sums);
     else backward_rows<1>(a, sums);
+    if (!dweight && !dbias) return;
     int columns = blockDim.x * (packed ? PACK : 1), threads = threads_of_block(), thread = thread_of_block();
     parts += (long long)blockIdx.y * gridDim.x * 2 * columns;
     float* part = parts + (long long)blockIdx.x * 2 * columns;
