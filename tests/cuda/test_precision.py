@@ -1,11 +1,16 @@
 """--precision: what it means, where it can be said, and what is told where it cannot."""
 
+import ml_dtypes
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
-from tinyllm import precision
+from tinyllm import GPT, GPTConfig, precision
+from tinyllm.autograd import gradients
 from tinyllm.cli.app import main
 from tinyllm.finetune.config import TuneConfig
 from tinyllm.models.sizes import training_memory
+from tinyllm.observe import plain_ops
 from tinyllm.training.config import TrainConfig, read_toml
 
 TRAIN = ("--data=cats.txt --n-layer=1 --n-head=1 --n-embd=8 --block-size=8 --batch-size=2 --max-iters=6 "
@@ -62,11 +67,45 @@ def test_a_configuration_comes_back_from_its_file(tmp_path):
 
 
 def test_bfloat16_takes_less_memory_but_for_the_optimizer():
-    from tinyllm import GPTConfig
-
     small, large = GPTConfig(n_layer=2, block_size=256, n_embd=64), GPTConfig(n_layer=2, block_size=8, n_embd=512)
     assert 0.5 < training_memory(small, 64, rounded=True) / training_memory(small, 64) < 0.52, "activations are most"
     assert 1 < training_memory(large, 1, rounded=True) / training_memory(large, 1) < 1.2, "parameters are most"
+
+
+# a whole model
+
+UNIT = {"fp32": 2**-24, "tf32": 2**-11, "bf16": 2**-9}  # how far a number is rounded
+
+
+@pytest.mark.parametrize("name", precision.PRECISIONS)
+def test_logits_and_gradients_are_those_of_the_plain_model(name, cupy):
+    """To a few roundings of the largest entry, and no closer than that: the policy is what decides."""
+    config = GPTConfig(vocab_size=65, block_size=16, n_layer=2, n_head=2, n_embd=32)
+    ids = np.random.default_rng(0).integers(0, 65, (3, 16))
+    targets = np.where(ids % 5 == 0, -100, np.roll(ids, -1))
+    here, there = GPT(config, dtype="float64"), GPT(config).to("cupy")
+    for p, exact in zip(there.parameters(), here.parameters()):
+        if p.ndim > 1:  # as a trained model's: small ones would hide what rounding does
+            exact.data = exact.data * 5
+            p.data = p.data * 5.0
+    if name == "bf16":
+        there.to("bfloat16")
+    with plain_ops():
+        exact_logits, exact_loss = here(ids).data, here.loss(ids, targets)
+        exact = gradients(exact_loss)
+    with precision.precision(name):
+        logits, loss = there(ids).data.get(), there.loss(ids, targets)
+        grads = gradients(loss)
+    assert loss.dtype == "float32" and abs(loss.item() - exact_loss.item()) < 24 * UNIT[name]
+    errors = [error(logits, exact_logits)]
+    errors += [error(grads[p].get(), exact[q]) for p, q in zip(there.parameters(), here.parameters(), strict=True)]
+    assert max(errors) < 24 * UNIT[name], max(errors) / UNIT[name]
+    assert name == "fp32" or max(errors) > UNIT[name], "nothing was rounded"
+
+
+def error(ours, theirs):
+    """Of the largest entry."""
+    return abs(ours.astype(np.float64) - theirs).max() / abs(theirs).max()
 
 
 # the commands
@@ -97,6 +136,24 @@ def test_a_trained_model_writes_and_is_measured_in_any(cupy, run, monkeypatch):
             assert code == 0 and out.startswith("the") and not error
     assert losses["tf32"] == pytest.approx(losses["fp32"], rel=2e-3)
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=2e-2)
+
+
+def test_a_run_in_bfloat16_keeps_float32_weights_and_goes_on(cupy, run):
+    """What is saved is what the optimizer moves, to the last bit; nothing of it is a bfloat16 number by rule."""
+    options = [*TRAIN, "--out-dir=run", "--backend=cupy", "--precision=bf16", "--learning-rate=1e-2"]
+    code, out, error = run("train", *options)
+    assert code == 0 and "cupy bf16" in out and not error, error
+    state, model = load_file("run/training_state.safetensors"), load_file("run/model.safetensors")
+    for name, array in model.items():
+        assert array.dtype == np.float32 and np.array_equal(array, state[f"parameter.{name}"])
+        rounded = array.astype(ml_dtypes.bfloat16).astype(np.float32)
+        assert np.allclose(array, rounded, rtol=2**-8) and not np.array_equal(array, rounded), name
+    code, out, _ = run("train", "--resume=run", "--max-iters=8")
+    assert code == 0 and "cupy bf16" in out and "step      8 of 8" in out
+    code, out, error = run("train", "--resume=run", "--max-iters=9", "--backend=numpy")
+    assert (code, out) == (2, "") and "--precision bf16 needs a GPU" in error
+    code, out, _ = run("train", "--resume=run", "--max-iters=9", "--backend=numpy", "--precision=fp32")
+    assert code == 0 and "numpy float32" in out and "step      9 of 9" in out
 
 
 def test_float64_weights_are_no_less_precise(cupy, run):
