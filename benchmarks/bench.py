@@ -2,10 +2,13 @@
 
     python benchmarks/bench.py                                   micro, against torch eager
     python benchmarks/bench.py --configs micro,baby --peers torch-eager,torch-compile --rounds 9 --json results.json
+    python benchmarks/bench.py --backend cupy --precision bf16 --configs gpt2-b8 --peers torch-eager,torch-compile
+                                                                 on an NVIDIA GPU: see gpu_worker.py
     python benchmarks/bench.py --profile                         where a step of ours goes: see where.py
     python benchmarks/bench.py generate                          tokens a second instead: see generate.py
     python benchmarks/bench.py ops                               each op instead: see ops.py
     python benchmarks/bench.py scaling                           how time and memory grow: see scaling.py
+    python benchmarks/bench.py launches                          what a step starts on a GPU: see launches.py
 
 Each library runs in a process of its own (worker.py) with the same number of threads, and they take turns: round by
 round, so that a slow moment of the machine meets all of them. What is printed are medians: of the rounds, and of the
@@ -65,15 +68,25 @@ class Config:
         attention = self.n_layer * self.n_embd * self.block_size
         return 6 * self.tokens * (weights + attention)
 
+    @property
+    def model_flops(self):
+        """Of a step as model FLOPs utilisation counts them (Chowdhery et al. 2022): all of attention, also the half
+        that the mask hides."""
+        return self.flops + 6 * self.tokens * self.n_layer * self.n_embd * self.block_size
+
 
 CONFIGS = {
     "micro": Config(4, 4, 128, 64, 12, 65, steps=20),
     "baby": Config(6, 6, 384, 256, 8, 65, steps=2),
     "gpt2": Config(12, 12, 768, 256, 2, 50257, steps=1),
     "gpt2-1024": Config(12, 12, 768, 1024, 1, 50257, steps=1),
+    # for a GPU: a vocabulary that is a multiple of 64, on both sides
+    **{f"gpt2-b{B}": Config(12, 12, 768, 1024, B, 50304, steps=1) for B in (4, 8, 16, 32)},
 }
 WORKERS = {"numpy": "benchmarks.worker", "cupy": "benchmarks.gpu_worker"}
-COMMANDS = ("generate", "ops", "scaling")  # files beside this one
+PRECISIONS = ("fp32", "tf32", "bf16")
+STAND_IN = "TINYLLM_BENCH_STAND_IN"  # set: the workers of a GPU run on the tests' stand-in
+COMMANDS = ("generate", "ops", "scaling", "launches")  # files beside this one
 PEERS = ("torch-eager", "torch-tuned", "torch-compile")
 TUNED = {  # glibc's memory goes back to the system at once by default, and is zeroed again: these keep it
     "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_TOP_PAD_": "268435456",
@@ -120,9 +133,9 @@ class Library:
     def measure(self):
         self.rounds.append(self.ask("round"))
 
-    def measure_memory(self, backend):
+    def measure_memory(self, backend="numpy"):
         """The most that the worker, with its processes, holds during a step; looked at beside it, not timed. On a GPU
-        the most that it held there."""
+        the most that it took there."""
         if backend == "cupy":
             self.memory = self.ask("memory")
             return
@@ -144,23 +157,25 @@ class Library:
         self.memory = max(peaks) / 2**20
 
 
-def bench(config_name, backend, peers, rounds, threads):
+def bench(config_name, flags):
     """The rows of one configuration."""
-    names, libraries, rates = ("tinyllm", *peers), [], []
+    names, libraries, rates = ("tinyllm", *flags.peers), [], []
+    argument = flags.threads if flags.backend == "numpy" else flags.precision
     if sys.stderr.isatty():
-        print(f"measuring {config_name}: {', '.join(names)}; rounds: {rounds}", file=sys.stderr)
+        print(f"measuring {config_name}: {', '.join(names)}; rounds: {flags.rounds}", file=sys.stderr)
     with ExitStack() as stack:
         for name in names:
-            libraries.append(stack.enter_context(Library(name, config_name, threads, threads, WORKERS[backend])))
+            library = Library(name, config_name, argument, flags.threads, WORKERS[flags.backend])
+            libraries.append(stack.enter_context(library))
             libraries[-1].warm_up()
-        for _ in range(rounds):
+        for _ in range(flags.rounds):
             for library in libraries:
                 library.measure()
             rates.append(libraries[0].ask("gemm"))
         for library in libraries:
-            library.measure_memory(backend)
+            library.measure_memory(flags.backend)
     eager = next((library for library in libraries if library.name == "torch-eager"), None)
-    return [row(config_name, backend, library, eager, statistics.median(rates), threads) for library in libraries]
+    return [row(config_name, flags, library, eager, statistics.median(rates)) for library in libraries]
 
 
 def family(pid):
@@ -185,29 +200,33 @@ def memory_of(pids):
 # reporting
 
 
-def row(config_name, backend, library, eager, gemm, threads):
+def row(config_name, flags, library, eager, gemm):
     """What a library measured at a configuration, beside torch eager (or None) and a GEMM rate in FLOP/s."""
     config = CONFIGS[config_name]
-    step, forward, backward, update = (statistics.median(part) for part in zip(*library.rounds))
+    step, *parts = (statistics.median(part) for part in zip(*library.rounds))  # of a GPU's steps nobody sees the parts
+    forward, backward, update = (1e3 * part for part in parts) if parts else (None,) * 3
     ratios = [ours[0] / theirs[0] for ours, theirs in zip(library.rounds, eager.rounds)] if eager else []
     floor = config.flops / gemm
     return {
         "config": config_name,
-        "backend": backend if library.name == "tinyllm" else "torch",
+        "backend": flags.backend if library.name == "tinyllm" else "torch",
         "peer": library.name,
+        "precision": flags.precision,
         "step_ms": step * 1e3,
-        "forward_ms": forward * 1e3,
-        "backward_ms": backward * 1e3,
-        "optimizer_ms": update * 1e3,
+        "forward_ms": forward,
+        "backward_ms": backward,
+        "optimizer_ms": update,
         "ratio_to_torch_eager": statistics.median(ratios) if ratios else None,
+        "speed_to_torch_eager": 1 / statistics.median(ratios) if ratios else None,
         "tokens_per_second": config.tokens / step,
         "gflop_per_step": config.flops / 1e9,
         "gemm_gflops": gemm / 1e9,
         "gemm_share": floor / step,
         "gemm_floor_ratio": step / floor,
+        "mfu": config.model_flops / gemm / step,
         "peak_memory_mb": library.memory,
         "rounds": len(library.rounds),
-        "threads": threads,
+        "threads": flags.threads,
         "versions": {"python": platform.python_version(), **library.versions},
         "machine": f"{platform.system()} {platform.machine()}, {CORES} cores",
         "date": str(datetime.date.today()),
@@ -220,6 +239,12 @@ COLUMNS = {  # heading: key, format
     "/ torch eager": ("ratio_to_torch_eager", "{:.2f}"), "tokens/s": ("tokens_per_second", "{:,.0f}"),
     "GFLOP/step": ("gflop_per_step", "{:,.1f}"), "share of GEMM rate": ("gemm_share", "{:.0%}"),
     "peak MB": ("peak_memory_mb", "{:,.0f}"),
+}  # fmt: skip
+
+GPU_COLUMNS = {
+    "config": ("config", "{}"), "precision": ("precision", "{}"), "library": ("peer", "{}"),
+    "step ms": ("step_ms", "{:.2f}"), "speed / torch eager": ("speed_to_torch_eager", "{:.2f}"),
+    "tokens/s": ("tokens_per_second", "{:,.0f}"), "MFU": ("mfu", "{:.0%}"), "peak MB": ("peak_memory_mb", "{:,.0f}"),
 }  # fmt: skip
 
 
@@ -245,7 +270,8 @@ def facts(rows):
 
 
 def report(rows, path):
-    print(f"{facts(rows)}\n\n{table(rows)}", flush=True)
+    columns = GPU_COLUMNS if rows[0]["backend"] == "cupy" else COLUMNS
+    print(f"{facts(rows)}\n\n{table(rows, columns)}", flush=True)
     if path:
         path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
@@ -300,8 +326,7 @@ def writable(text):
 def parse():
     usage = f"%(prog)s [{' | '.join(COMMANDS)}] [flags] (--help lists them)"
     parser = argparse.ArgumentParser(usage=usage, description=__doc__.partition("\n")[0])
-    parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", metavar="NAME",
-                        help="where to compute: numpy, or cupy, and then torch too is on the GPU")  # fmt: skip
+    add_backend(parser)
     parser.add_argument("--configs", type=names(*CONFIGS), default=["micro"], help=f"of {', '.join(CONFIGS)}")
     parser.add_argument(
         "--peers", type=names(*PEERS, "none"), default=["torch-eager"], help=f"of {', '.join(PEERS)}, or none"
@@ -313,19 +338,34 @@ def parse():
     flags = parser.parse_args()
     if flags.profile and flags.backend != "numpy":
         parser.error("--profile looks at numpy's kernels; leave out --backend")
+    if flags.backend == "cupy" and "torch-tuned" in flags.peers:
+        parser.error("torch-tuned is torch with other settings of the CPU's memory; choose torch-eager, torch-compile")
     need_torch(parser, [] if flags.profile else flags.peers)
-    need_backend(flags.backend)
+    need_backend(parser, flags)
     return flags
 
 
-def need_backend(backend):
+def add_backend(parser):
+    parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", metavar="NAME",
+                        help="where to compute: numpy, or cupy, and then torch too is on the GPU")  # fmt: skip
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", metavar="NAME",
+                        help=f"of both sides on a GPU: {', '.join(PRECISIONS)}")  # fmt: skip
+    parser.add_argument("--stand-in", action="store_true", help="try --backend cupy without a GPU; shows nothing")
+
+
+def need_backend(parser, flags):
     """Leave with what is missing, where a backend cannot compute here; numpy, which can, is not loaded for that."""
-    if backend != "numpy":
+    if flags.backend == "numpy":
+        if flags.precision != "fp32" or flags.stand_in:
+            parser.error("--precision and --stand-in are for a GPU; add --backend cupy")
+    elif flags.stand_in:
+        os.environ[STAND_IN] = "1"
+    else:
         sys.path.insert(0, str(ROOT))
         from tinyllm.backend import require
 
         try:
-            require(backend)
+            require(flags.backend)
         except ImportError as error:
             print(f"bench: {error}", file=sys.stderr)
             sys.exit(2)
@@ -352,7 +392,7 @@ def main():
             return part("where").main(flags)
         try:
             for config_name in flags.configs:
-                rows += bench(config_name, flags.backend, flags.peers, flags.rounds, flags.threads)
+                rows += bench(config_name, flags)
         finally:  # what was measured is not lost when the next configuration fails
             if rows:
                 report(rows, flags.json)

@@ -56,9 +56,9 @@ def bandwidth(config):
     return weights.nbytes / statistics.median(seconds)
 
 
-def weight_bytes(config):
-    """Of the float32 matrices that a new token is multiplied with; each has to be read once."""
-    return 4 * (12 * config.n_layer * config.n_embd**2 + config.vocab_size * config.n_embd)
+def weight_bytes(config, itemsize=4):
+    """Of the matrices that a new token is multiplied with; each has to be read once."""
+    return itemsize * (12 * config.n_layer * config.n_embd**2 + config.vocab_size * config.n_embd)
 
 
 def peak_memory_mb():
@@ -74,6 +74,11 @@ def serve(name, config, prompt):
         tokens, versions = torch_tokens(config, prompt)
     else:
         tokens, versions = tinyllm_tokens(config, prompt, use_cache=name == "tinyllm")
+    answer(tokens, versions, lambda: bandwidth(config), peak_memory_mb)
+
+
+def answer(tokens, versions, rate, memory):
+    """Answer the lines of standard input: a number of tokens with what they took."""
 
     def measured(n):
         """Seconds for the prompt with the first token, and of each of the n tokens after it."""
@@ -81,10 +86,10 @@ def serve(name, config, prompt):
         for _ in tokens(n + 1):
             times.append(time.perf_counter())
         seconds = [b - a for a, b in zip(times, times[1:])]
-        return {"prompt": seconds[0], "token": statistics.median(seconds[1:]), "memory": peak_memory_mb()}
+        return {"prompt": seconds[0], "token": statistics.median(seconds[1:]), "memory": memory()}
 
-    measured(2)  # nobody counts these
-    answers = {"versions": lambda: versions, "bandwidth": lambda: bandwidth(config)}
+    measured(4)  # nobody counts these
+    answers = {"versions": lambda: versions, "bandwidth": rate}
     for line in sys.stdin:
         question = line.strip()
         print(json.dumps(answers[question]() if question in answers else measured(int(question))), flush=True)

@@ -28,9 +28,10 @@ from tinyllm.proof import RESULTS, SECTIONS, STAND_IN, digests  # noqa: E402
 
 def functions():
     """{section: what makes its rows}"""
-    from benchmarks.gpu import numbers, speed
+    from benchmarks.gpu import graphs, kernels, numbers, sanitizer, speed
 
-    return {name: getattr(numbers, name, None) or getattr(speed, name) for name in SECTIONS}
+    parts = (numbers, kernels, graphs, speed, sanitizer)
+    return {name: next(getattr(part, name) for part in parts if hasattr(part, name)) for name in SECTIONS}
 
 
 def circumstances():
@@ -150,9 +151,14 @@ def check(flags):
         if path:
             path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
+    from benchmarks.gpu.targets import reached, table
+
     available = functions()
     for name in flags.only:
         run(name, available[name], result, flags.stand_in, save)
+    found = result["targets"] = reached(result["sections"])
+    save()
+    print(f"\n{table(found)}")
     bad = [name for name in flags.only if not result["sections"][name]["ok"]]
     seconds = sum(result["sections"][name]["seconds"] for name in flags.only)
     print(f"\n{seconds:.0f} s; {'out of bounds or failed: ' + ', '.join(bad) if bad else 'all as it must be'}"

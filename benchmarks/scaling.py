@@ -73,7 +73,7 @@ def measure(letter, value, config, rounds, threads):
         for _ in range(rounds):
             library.measure()
             rates.append(library.ask("gemm"))
-        library.measure_memory("numpy")
+        library.measure_memory()
     return {
         "size": letter,
         "value": value,

@@ -1,4 +1,7 @@
-"""Greedy generation in PyTorch with a static KV cache: allocated once, as large as it will ever be."""
+"""Greedy generation in PyTorch with a static KV cache: allocated once, as large as it will ever be.
+
+Twice: as one writes it, looking at the keys so far; and with shapes that never change, as torch.compile wants it.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -43,3 +46,40 @@ def greedy_tokens(model, ids, max_new_tokens):
         token = next_logits(model, ids, cache, start).argmax(-1, keepdim=True)
         yield token
         start, ids = start + ids.size(1), token
+
+
+def next_logits_at(model, ids, cache, position):
+    """`next_logits` of ids (B, 1) at a position that is a tensor (1,): no shape depends on it, nor any number that
+    torch.compile would make a constant of."""
+    x = model.wte(ids) + model.wpe(position)
+    seen = torch.arange(cache.size(4), device=ids.device) <= position
+    for block, kv in zip(model.h, cache):
+        x = x + attention_at(block.attn, block.ln_1(x), kv, position, seen)
+        x = x + block.mlp(block.ln_2(x))
+    head = model.wte if model.config.tie_weights else model.lm_head
+    return F.linear(model.ln_f(x[:, -1]), head.weight)
+
+
+def attention_at(attn, x, kv, position, seen):
+    """The attention of a block with all of its cache, masked where it is not yet filled."""
+    B, _, C = x.shape
+    q, k, v = attn.c_attn(x).view(B, 1, 3, attn.n_head, C // attn.n_head).permute(2, 0, 3, 1, 4)  # (B, H, 1, D) each
+    kv[0].index_copy_(2, position, k)
+    kv[1].index_copy_(2, position, v)
+    y = F.scaled_dot_product_attention(q, kv[0], kv[1], attn_mask=seen[None])
+    return attn.c_proj(y.transpose(1, 2).reshape(B, 1, C))
+
+
+@torch.no_grad()
+def greedy_tokens_at(model, ids, max_new_tokens, step=next_logits_at):
+    """`greedy_tokens` by `next_logits_at`, or by what torch.compile made of it."""
+    cache = static_cache(model, ids.size(0), ids.size(1) + max_new_tokens)
+    torch._dynamo.mark_static_address(cache)  # it is written where it is, also by a CUDA graph
+    cache.zero_()  # a masked key of nan would still be one
+    position = torch.tensor([ids.size(1)], device=ids.device)
+    token = next_logits(model, ids, cache, 0).argmax(-1, keepdim=True)
+    for _ in range(max_new_tokens - 1):
+        yield token
+        token = step(model, token, cache, position).argmax(-1, keepdim=True)
+        position += 1
+    yield token

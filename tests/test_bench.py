@@ -123,7 +123,8 @@ def measured(name, rounds):
 def test_medians_of_the_rounds_and_ratios_within_each():
     ours = measured("tinyllm", [[0.5, 0.1, 0.3, 0.1], [0.6, 0.1, 0.4, 0.1], [0.9, 0.2, 0.6, 0.1]])
     eager = measured("torch-eager", [[0.5, 0.1, 0.3, 0.1], [0.2, 0.1, 0.4, 0.1], [0.6, 0.2, 0.6, 0.1]])
-    rows = [row("micro", "numpy", library, eager, 50e9, 2) for library in (ours, eager)]
+    flags = SimpleNamespace(backend="numpy", precision="fp32", threads=2)
+    rows = [row("micro", flags, library, eager, 50e9) for library in (ours, eager)]
     numbers = {key: rows[0][key] for key in ("step_ms", "forward_ms", "backward_ms", "optimizer_ms", "rounds")}
     assert numbers == {"step_ms": 600, "forward_ms": 100, "backward_ms": 400, "optimizer_ms": 100, "rounds": 3}
     assert rows[0]["ratio_to_torch_eager"] == pytest.approx(1.5)  # of 1, 3 and 1.5
@@ -134,7 +135,7 @@ def test_medians_of_the_rounds_and_ratios_within_each():
     for fact in (f"{CORES} cores", "--threads 2", "python 3.", "library of tinyllm 1.0, library of torch-eager 1.0",
                  rows[0]["date"], "GEMM rate of numpy 50 GFLOP/s at micro"):  # fmt: skip
         assert fact in facts(rows)
-    assert row("micro", "numpy", ours, None, 50e9, 2)["ratio_to_torch_eager"] is None
+    assert row("micro", flags, ours, None, 50e9)["ratio_to_torch_eager"] is None
 
 
 def test_the_flops_are_those_of_the_matrix_products():
@@ -142,6 +143,7 @@ def test_the_flops_are_those_of_the_matrix_products():
     weights = 12 * (4 + 8) * 768**2 + 50257 * 768
     attention = 12 * 12 * (2 * 1024 * 1024 * 64) / 2 * 2 * 3  # L · H · half of T·T·D · two products · 3 passes
     assert CONFIGS["gpt2-1024"].flops == 6 * 1024 * weights + attention
+    assert CONFIGS["gpt2-1024"].model_flops == 6 * 1024 * weights + 2 * attention, "all of T·T, as is the custom"
 
 
 def test_a_line_for_each_configuration_on_a_terminal(tmp_path):
@@ -203,6 +205,8 @@ def test_it_needs_numpy_and_safetensors_alone(tmp_path):
         (["--configs", "micro,micro"], "'micro,micro' names micro more than once; name it once"),
         (["--peers", "jax"], "'jax' is unknown; choose from torch-eager, torch-tuned, torch-compile, none"),
         (["--peers", "none,torch-eager"], "'none,torch-eager' asks for none and for others; choose none or the others"),
+        (["--precision", "bf16"], "--precision and --stand-in are for a GPU; add --backend cupy"),
+        (["--backend", "cupy", "--peers", "torch-tuned"], "torch-tuned is torch with other settings of the CPU's"),
         (["--rounds", "0"], "must be a whole number, 1 or more, not '0'"),
         (["--rounds", "nan"], "must be a whole number, 1 or more, not 'nan'"),
         (["--rounds", "²"], "must be a whole number, 1 or more, not '²'"),

@@ -35,7 +35,7 @@ def test_a_row_for_each_library(tmp_path):
 
 
 def test_medians_of_the_rounds_and_ratios_within_each():
-    flags = SimpleNamespace(config="micro", prompt=5, threads=1)
+    flags = SimpleNamespace(config="micro", prompt=5, threads=1, backend="numpy", precision="fp32")
     ours = [{"token": t, "prompt": 2 * t, "memory": 9.0} for t in (0.5, 0.6, 0.9)]
     theirs = [{"token": t, "prompt": t, "memory": 9.0} for t in (1.0, 0.3, 1.8)]
     rates = [weight_bytes(CONFIGS["micro"]) / floor for floor in (0.1, 0.1, 0.3)]
@@ -61,6 +61,8 @@ def test_both_sides_generate_the_same_with_their_caches(tied):
     ids = np.random.default_rng(0).integers(0, 13, (2, 7))
     tokens = torch.cat(list(reference.generation.greedy_tokens(theirs, torch.from_numpy(ids), 9)), dim=1)
     assert ours.generate(ids, 9, temperature=0).data[:, 7:].tolist() == tokens.tolist()
+    fixed = torch.cat(list(reference.generation.greedy_tokens_at(theirs, torch.from_numpy(ids), 9)), dim=1)
+    assert fixed.tolist() == tokens.tolist(), "what torch.compile gets"
     cache = reference.generation.static_cache(theirs, 2, 7)
     with torch.no_grad():
         logits = reference.generation.next_logits(theirs, torch.from_numpy(ids), cache, 0)
@@ -73,7 +75,9 @@ def test_both_sides_generate_the_same_with_their_caches(tied):
         (["--config", "mini"], "invalid choice: 'mini'"),
         (["--prompt", "62"], "--prompt 62 and --tokens 3 are more than the 63 that micro sees; choose fewer"),
         (["--tokens", "0"], "must be a whole number, 1 or more, not '0'"),
-        (["--peers", "jax"], "'jax' is unknown; choose from torch, none"),
+        (["--peers", "jax"], "'jax' is unknown; choose from torch, torch-compile, none"),
+        (["--peers", "torch-compile"], "torch-compile is for a GPU; add --backend cupy, or leave it out"),
+        (["--precision", "bf16"], "--precision and --stand-in are for a GPU; add --backend cupy"),
     ],
 )
 def test_mistakes_end_it_before_anything_is_measured(tmp_path, arguments, message):

@@ -9,10 +9,11 @@ RESULTS = "benchmarks/results"
 STAND_IN = "stand-in"  # the card of a result that shows nothing
 COUNTED = (  # what decides the numbers of a GPU, and what measures them
     "tinyllm/*.py", "tinyllm/ops/*.py", "tinyllm/nn/*.py", "tinyllm/models/*.py", "tinyllm/optim/*.py",
-    "tinyllm/generation/*.py", "tinyllm/kernels/cuda/*", "tinyllm/training/s*.py", "benchmarks/gpu_check.py",
-    "benchmarks/gpu_worker.py", "benchmarks/gpu/*.py",
+    "tinyllm/generation/*.py", "tinyllm/kernels/cuda/*", "tinyllm/training/[gs]*.py", "benchmarks/gpu_check.py",
+    "benchmarks/gpu_*worker.py", "benchmarks/gpu/*.py",
 )  # fmt: skip
-SECTIONS = ("products", "ops", "model", "training", "resume", "steps", "generation", "crossover")
+SECTIONS = ("probes", "products", "ops", "kernels", "model", "training", "graph", "decode", "resume", "cudnn", "steps",
+            "generation", "crossover", "sanitizer")  # fmt: skip
 
 
 def digests(root=ROOT):

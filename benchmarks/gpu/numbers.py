@@ -12,12 +12,14 @@ import torch
 import reference.gpt
 import reference.training
 import tinyllm.ops  # noqa: F401  (fills OPS)
-from benchmarks.gpu_worker import torch_device
+from benchmarks.gpu.theirs import torch_device
 from tests.op_cases import Case, examples
 from tests.op_checks import cast, upstream
 from tinyllm import GPT, AdamW, GPTConfig, Tensor
 from tinyllm.autograd import OPS, gradients
-from tinyllm.backend import product_error, to, to_numpy
+from tinyllm.backend import dtype_of, product_error, to, to_numpy
+from tinyllm.kernels.cuda.products import product
+from tinyllm.precision import precision as policy
 from tinyllm.random import dropout_step
 from tinyllm.training.batches import batches
 from tinyllm.training.build import build_optimizer
@@ -26,7 +28,8 @@ from tinyllm.training.state import TrainState
 from tinyllm.training.step import train_step
 
 BOUND = {"float64": 1e-11, "float32": 1e-5}  # of one op
-MODEL_BOUND = {"float64": 1e-9, "float32": 2e-4}  # of all of a model: its roundings add up
+MODEL_BOUND = {"float64": 1e-9, "float32": 2e-4, "tf32": 2e-2, "bf16": 1e-1}  # of a model: its roundings add up
+PRODUCT_BOUND = {"fp32": 1e-5, "tf32": 2e-3, "bf16": 5e-3}
 LOSS_BOUND = {"float64": 1e-8, "float32": 5e-3}  # of a loss after up to 200 steps, in which roundings grow
 STEPS = 200
 
@@ -45,18 +48,37 @@ def distance(ours, theirs, floor=1e-6):
 
 
 def products(small):
-    """float32 products, whatever the layout of what goes in: TF32, with its 10 bits, would be off by 1e-4 or more."""
-    yield row("one matrix and a batch of them", product_error("cupy"), 1e-5)
+    """Matrix products, whatever the layout of what goes in: those of cupy, and ours by cublasLt in each precision."""
+    yield row("cupy's: one matrix and a batch of them", product_error("cupy"), 1e-5)
     rng, n = np.random.default_rng(0), 33 if small else 513
     a, b = rng.standard_normal((2, 3, n, n)).astype(np.float32)
-    layouts = {"a @ b": lambda x, y: x @ y, "a @ bᵀ": lambda x, y: x @ y.swapaxes(-1, -2),
-               "aᵀ @ b": lambda x, y: x.swapaxes(-1, -2) @ y,
-               "a part @ b": lambda x, y: x[..., 1:, 2:] @ y[..., 2:, 1:]}  # fmt: skip
-    for what, product in layouts.items():
-        x, y = to(a, "cupy"), to(b, "cupy")
-        exact = product(a.astype(np.float64), b.astype(np.float64))
-        yield row(f"{what}, a batch", distance(to_numpy(product(x, y)), exact), 1e-5)
-        yield row(f"{what}, a matrix", distance(to_numpy(product(x[0], y[0])), exact[0]), 1e-5)
+    layouts = {"a @ b": lambda x, y: (x, y), "a @ bᵀ": lambda x, y: (x, y.swapaxes(-1, -2)),
+               "aᵀ @ b": lambda x, y: (x.swapaxes(-1, -2), y),
+               "a part @ b": lambda x, y: (x[..., 1:, 2:], y[..., 2:, 1:])}  # fmt: skip
+    for what, layout in layouts.items():
+        yield from product_rows(f"cupy's: {what}", layout, a, b, lambda x, y: x @ y, 1e-5)
+        for precision, bound in PRODUCT_BOUND.items():
+            dtype = dtype_of("bfloat16" if precision == "bf16" else "float32")
+            ours, x, y = product_in(precision), a.astype(dtype), b.astype(dtype)
+            yield from product_rows(f"{precision}: {what}", layout, x, y, ours, bound)
+
+
+def product_in(precision):
+    """Our product of two arrays, in a precision."""
+
+    def multiplied(x, y):
+        with policy(precision):
+            return product(x, y)
+
+    return multiplied
+
+
+def product_rows(what, layout, a, b, product, bound):
+    """How far off the product of a batch of matrices is, and of one."""
+    for kind, x, y in (("a batch", a, b), ("a matrix", a[0], b[0])):
+        first, second = layout(x.astype(np.float64), y.astype(np.float64))
+        found = to_numpy(product(*layout(to(x, "cupy"), to(y, "cupy"))))
+        yield row(f"{what}, {kind}", distance(found.astype(np.float64), first @ second), bound)
 
 
 # ops
@@ -100,7 +122,7 @@ def ops(small):
         for dtype in BOUND:
             worst = max(
                 distance(ours, theirs, 0.1)  # the numbers that go in are of size 1
-                for case in examples(name, 3 if small else 40)
+                for case in examples(name, 2 if small else 40)
                 for ours, theirs in zip(run(name, case, dtype, "cupy"), run(name, case, dtype, "numpy"), strict=True)
             )
             yield row(f"{name} {dtype}", worst, BOUND[dtype])
@@ -145,11 +167,22 @@ def model(small):
             yield row(f"{what} {dtype}: logits, torch", distance(found, logits), bound)
             yield row(f"{what} {dtype}: gradients, numpy", max(distance(mine[n], numpys[n]) for n in mine), bound)
             yield row(f"{what} {dtype}: gradients, torch", max(distance(mine[n], expected[n]) for n in mine), bound)
+            for precision in ("tf32", "bf16") if dtype == "float32" else ():
+                bound, there = MODEL_BOUND[precision], GPT(config).to("cupy")
+                if precision == "bf16":
+                    there.to("bfloat16")
+                with policy(precision):
+                    there.loss(ids, targets).backward()
+                    found = to_numpy(there(ids).data)
+                mine = {name: to_numpy(p.grad) for name, p in there.named_parameters()}
+                yield row(f"{what} {precision}: logits, numpy", distance(found, here(ids).data), bound)
+                worst = max(distance(mine[n], numpys[n], abs(numpys["wte.weight"]).max()) for n in mine)
+                yield row(f"{what} {precision}: gradients, numpy", worst, bound)
 
 
 def training(small):
     """The losses of 200 steps of AdamW with clipping, and with dropout against numpy; torch is on the same card."""
-    steps, config = (10, sizes(True)["tiny"]) if small else (STEPS, GPTConfig())
+    steps, config = (3, sizes(True)["tiny"]) if small else (STEPS, GPTConfig())
     for dtype, bound in LOSS_BOUND.items():
         start = GPT(config, dtype=dtype)
         torchs = torch_losses(torch_twin(start, torch_device()), steps)

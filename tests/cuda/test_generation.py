@@ -130,3 +130,13 @@ def test_what_cannot_be_captured_is_told_once(cupy, caplog, monkeypatch):
     [record] = caplog.records
     assert record.getMessage() == ("the kernels of a new token are started one by one, and not as one CUDA graph: "
                                    "RuntimeError: no graphs today")  # fmt: skip
+
+
+def test_bfloat16(cupy):
+    made = model()
+    here = [step.logits for step in stream(made, IDS[:, :3], 6, GREEDY)]
+    made.to("cupy").to("bfloat16")
+    with precision("bf16"):
+        there = list(stream(made, IDS[:, :3], 6, GREEDY))
+    assert np.abs(there[0].logits - here[0]).max() < 0.05 * np.abs(here[0]).max()
+    assert made.new_cache(1, 3).kv.dtype == "bfloat16"

@@ -7,7 +7,7 @@ import numpy as np
 
 from .array import host, hosts_of_index, launched, made, ndarray, product, view
 from .device import DEVICE
-from .pool import MemoryPool
+from .pool import MemoryHook, MemoryPool
 from .raw import RawKernel, RawModule
 from .stream import Event, Stream, using_allocator
 
@@ -95,7 +95,7 @@ def new_module():
     properties = {"name": b"stand-in", "totalGlobalMem": 8 << 30}
     module.cuda = SimpleNamespace(
         Device=lambda device: SimpleNamespace(attributes={"MultiProcessorCount": 2}),
-        Stream=Stream, Event=Event, MemoryPool=MemoryPool, using_allocator=using_allocator,
+        Stream=Stream, Event=Event, MemoryPool=MemoryPool, MemoryHook=MemoryHook, using_allocator=using_allocator,
         get_current_stream=lambda: DEVICE.stream,
         runtime=SimpleNamespace(
             getDeviceCount=lambda: 1, getDevice=lambda: 0, getDeviceProperties=lambda device: properties,

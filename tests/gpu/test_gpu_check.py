@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "gpu_check.py"
 OURS = """
 import sys
-for name in ("threadpoolctl", "rich", "cyclopts", "tiktoken", "pooch", "hypothesis", "pytest", "latex2mathml"):
+for name in ("rich", "cyclopts", "tiktoken", "pooch", "hypothesis", "pytest", "latex2mathml"):
     sys.modules[name] = None
 """
 
@@ -40,7 +40,12 @@ def test_every_section_runs_with_no_other_packages_and_is_saved(tmp_path):
     errors = [row for section in result["sections"].values() for row in section["rows"] if "bound" in row]
     assert len(errors) > 100 and all(0 <= row["error"] <= row["bound"] < 1e-2 for row in errors)
     steps = {row["what"]: row for row in result["sections"]["steps"]["rows"]}
-    assert steps["tiny: tinyllm"]["flop_floor_ms"] > 0 and steps["tiny: tinyllm"]["speed_to_torch_eager"] > 0
+    for precision in ("fp32", "tf32", "bf16"):
+        assert steps[f"tiny {precision}: tinyllm"]["flop_floor_ms"] > 0 < steps[f"tiny {precision}: tinyllm"]["mfu"]
+        assert steps[f"tiny {precision}: ratios"]["speed_to_torch_eager"] > 0
+    [started] = result["sections"]["sanitizer"]["rows"]
+    assert started["never"] == "", "every kernel there is"
+    assert len(result["targets"]) == 12 and "11 of 12 targets: nothing measured" in done.stdout
     # one section anew, into the same file
     del result["sections"]["products"], result["sections"]["resume"]
     out.write_text(json.dumps(result))
@@ -73,7 +78,7 @@ def test_without_cupy_it_says_so_in_one_line(tmp_path):
 
 def test_a_section_that_is_none_is_named(tmp_path):
     done = run(tmp_path, "--only", "ops,speed")
-    assert done.returncode == 2 and "'speed' is no section; choose from products, ops, model" in done.stderr
+    assert done.returncode == 2 and "'speed' is no section; choose from probes, products, ops" in done.stderr
 
 
 # the newest result

@@ -128,6 +128,7 @@ def test_the_stand_in_has_nothing_that_cupy_lacks(cupy):
                  "deviceSynchronize"):  # fmt: skip
         assert hasattr(cupy.cuda.runtime, name)
     assert hasattr(cupy.cuda.MemoryPool, "total_bytes") and hasattr(cupy.cuda.MemoryPool, "free_all_blocks")
+    assert hasattr(cupy.cuda.MemoryHook, "alloc_postprocess")
 
 
 @pytest.mark.parametrize("name", PUBLIC)
