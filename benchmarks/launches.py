@@ -52,6 +52,8 @@ class Recorder:
 
 def nbytes(arguments):
     """Of all arrays among the arguments, each part of memory once."""
+    import numpy as np
+
     found, left = {}, list(arguments)
     while left:
         x = left.pop()
@@ -59,8 +61,8 @@ def nbytes(arguments):
             left += x
         elif isinstance(x, dict):
             left += x.values()
-        elif hasattr(x, "nbytes") and getattr(x, "ndim", 0):
-            address = x.__array_interface__["data"][0]
+        elif isinstance(x, np.ndarray):
+            address = x.ctypes.data
             found[address] = max(found.get(address, 0), x.nbytes)
     return sum(found.values())
 

@@ -38,7 +38,8 @@ def test_every_section_runs_with_no_other_packages_and_is_saved(tmp_path):
     assert all(section["ok"] and section["rows"] for section in result["sections"].values())
     assert result["files"] == proof.digests()
     errors = [row for section in result["sections"].values() for row in section["rows"] if "bound" in row]
-    assert len(errors) > 100 and all(0 <= row["error"] <= row["bound"] < 1e-2 for row in errors)
+    assert len(errors) > 100 and all(0 <= row["error"] <= row["bound"] <= 0.1 for row in errors)
+    assert all(row["bound"] < 1e-2 for row in errors if "tf32" not in row["what"] and "bf16" not in row["what"])
     steps = {row["what"]: row for row in result["sections"]["steps"]["rows"]}
     for precision in ("fp32", "tf32", "bf16"):
         assert steps[f"tiny {precision}: tinyllm"]["flop_floor_ms"] > 0 < steps[f"tiny {precision}: tinyllm"]["mfu"]
@@ -63,7 +64,7 @@ def test_a_wrong_number_and_an_error_end_it_with_1(tmp_path):
     here = OURS + f"sys.path.insert(0, {str(ROOT)!r})\n"
     wrong = here + "import tinyllm.backend\ntinyllm.backend.product_error = lambda backend: 3e-4\n"
     done = run(tmp_path, "--stand-in", "--only", "products", first=wrong)
-    assert done.returncode == 1 and "BAD one matrix and a batch of them: 3.0e-04, bound 1e-05" in done.stdout
+    assert done.returncode == 1 and "BAD cupy's: one matrix and a batch of them: 3.0e-04, bound 1e-05" in done.stdout
     assert "out of bounds or failed: products; nothing saved" in done.stdout
     broken = here + "import tinyllm.random\ntinyllm.random.dropout_step = None\n"
     done = run(tmp_path, "--stand-in", "--only", "training", first=broken)
