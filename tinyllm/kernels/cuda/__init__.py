@@ -13,3 +13,6 @@ __all__ = []
 for _module in (add, attention, dropout, embedding, gelu, getitem, layer_norm, linear, linear_cross_entropy):
     for _name, _pair in _module.KERNELS.items():
         kernel(OPS[_name], "cupy", *_pair, dtypes=REAL)
+
+for _name in ("reshape", "transpose"):  # they compute nothing, so bfloat16 need not become float32 for them
+    kernel(OPS[_name], "cupy", OPS[_name].forward, OPS[_name].backward, dtypes=REAL)
