@@ -17,7 +17,7 @@ from tinyllm.finetune.freeze import count
 from tinyllm.finetune.instruct import InstructionTuning, answer, split
 from tinyllm.finetune.instruct_config import InstructConfig
 from tinyllm.finetune.loading import load_model
-from tinyllm.finetune.policy import ActorCritic
+from tinyllm.finetune.policy import ActorCritic, Tries
 from tinyllm.finetune.ppo import PolicyTask
 from tinyllm.finetune.ppo_config import PPOConfig
 from tinyllm.finetune.predict import load_classifier
@@ -213,6 +213,16 @@ def test_old_log_probabilities_are_those_of_the_policy(tuned):
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     expected = log_p[np.arange(len(ids) - 1, len(row) - 1), answers[0]]
     assert np.allclose(tries.log_p[0][tries.mask[0] > 0], expected, atol=1e-5)
+
+
+def test_how_many_tries_are_thought_of_at_once_changes_nothing(tuned):
+    task = policy(tuned, dtype="float64")
+    state = task.initial_state()
+    prompts = [prompt.ids for prompt in task.prompts[:5]]
+    how = state.model, task.reference, prompts, task.answers(state, task.prompts[:5], 1), np.zeros(5)
+    one, two = (Tries.of(*how, at_once=n) for n in (5, 2))
+    for name in ("ids", "mask", "log_p", "reference_log_p", "values"):
+        assert np.allclose(getattr(one, name), getattr(two, name), atol=1e-12), name
 
 
 def test_a_first_step_is_at_the_ratio_of_one(tuned):

@@ -51,15 +51,12 @@ class Tries:
     scores: np.ndarray  # (B,)
 
     @classmethod
-    def of(cls, model, reference, prompts, answers, scores):
-        """What the model and the reference think of answers with these scores."""
+    def of(cls, model, reference, prompts, answers, scores, at_once=16):
+        """What the model and the reference think of answers with these scores; at_once: rows computed together."""
         ids, targets, _ = collate([as_example(*row) for row in zip(prompts, answers)])
-        there = to(targets, backend_of(model.value.weight.data))
-        with model.evaluating():
-            logits, values = model(ids)
-            log_p, values = to_numpy(token_log_probs(logits, there).data), to_numpy(values.data)
-        with reference.evaluating():
-            reference_log_p = to_numpy(token_log_probs(reference(ids), there).data)
+        parts = [slice(first, first + at_once) for first in range(0, len(ids), at_once)]
+        found = [thoughts(model, reference, ids[rows], targets[rows]) for rows in parts]
+        log_p, reference_log_p, values = map(np.concatenate, zip(*found))
         mask = (targets != IGNORED).astype(log_p.dtype)
         return cls(ids, targets, mask, log_p, reference_log_p, values * mask, np.asarray(scores, float))
 
@@ -81,6 +78,15 @@ class Tries:
         else:
             whole = in_groups(self.scores, config.group_size)
         return (whole[:, None] * self.mask).astype(self.mask.dtype), self.mask
+
+
+def thoughts(model, reference, ids, targets):
+    """log p of the targets to an ActorCritic and to its reference, and the values, (B, T) each and on the host."""
+    there = to(targets, backend_of(model.value.weight.data))
+    with model.evaluating(), reference.evaluating():
+        logits, values = model(ids)
+        log_p, reference_log_p = token_log_probs(logits, there), token_log_probs(reference(ids), there)
+    return [to_numpy(x.data) for x in (log_p, reference_log_p, values)]
 
 
 def policy_loss(model, config, kl_coef, ids, targets, mask, old_log_p, reference_log_p, old_values, A, returns, n):

@@ -113,7 +113,8 @@ class PolicyTask(Task):
         """Tries of these prompts, and their answers as ids."""
         answers = self.answers(state, prompts, seed)
         scores = self.reward(prompts, answers)
-        return Tries.of(state.model, self.reference, [prompt.ids for prompt in prompts], answers, scores), answers
+        ids, at_once = [prompt.ids for prompt in prompts], self.config.batch_size
+        return Tries.of(state.model, self.reference, ids, answers, scores, at_once), answers
 
     @cached_property
     def first_reward(self):
