@@ -22,6 +22,7 @@ from benchmarks.bench import CONFIGS, PRECISIONS
 
 COPY_RATE = 4.3e12  # bytes a second, read and written
 BY_ROW = ("embedding_forward", "decode_embed")  # for each row they write, to their first array, they read one
+ATTENTION = {"attention_forward": 2, "attention_backward_q": 3, "attention_backward_kv": 4}  # products of each
 PRODUCT_RATE = {"bf16": 790e12, "tf32": 330e12, "fp32": 50e12}  # FLOP/s; of bf16 measured, of the others estimated
 COLUMNS = {  # heading: key, format
     "kernel": ("kernel", "{}"), "launches": ("launches", "{:,}"), "MB": ("megabytes", "{:,.1f}"),
@@ -37,7 +38,8 @@ class Recorder:
 
     def start(self, kind, function, *arguments, **options):
         if self.device.graph:
-            self.add(kind, 2 * arguments[2][0].nbytes if kind in BY_ROW else nbytes(arguments))
+            moved = 2 * arguments[2][0].nbytes if kind in BY_ROW else nbytes(arguments)
+            self.add(kind, moved, attention_flops(kind, arguments) if kind in ATTENTION else 0)
 
     def matmul(self, plan, a, b, out, *, add=False, vector=None, alpha=None):
         if self.device.graph:
@@ -48,6 +50,12 @@ class Recorder:
     def add(self, kernel, bytes_, flops=0):
         for i, number in enumerate((1, bytes_, flops)):
             self.found[kernel][i] += number
+
+
+def attention_flops(kind, arguments):
+    """Of the products of a kernel of attention, whose largest array is qkv (B, T, 3C): half of T · T · C each."""
+    B, T, C3 = max((x.shape for x in arguments[2] if getattr(x, "ndim", 0) == 3), key=lambda shape: shape[2])
+    return ATTENTION[kind] * B * T * T * C3 // 3
 
 
 def nbytes(arguments):

@@ -27,6 +27,10 @@ def test_what_a_step_starts():
     assert found["cublasLt"][0] == 12 * 4 * 3 + 3
     weights = 12 * 12 * 16**2 + 64 * 16
     assert found["cublasLt"][2] == 6 * NARROW.tokens * weights
+    T, C = 8, 16  # S and y; S, dP and dq; S, dP, dv and dk
+    assert [found[f"attention_{name}"][2] for name in ("forward", "backward_q", "backward_kv")] == [
+        12 * n * 2 * T * T * C for n in (2, 3, 4)
+    ]
     assert all(row["megabytes"] > 0 for row in rows)
 
 
