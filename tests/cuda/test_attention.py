@@ -124,6 +124,22 @@ def test_what_is_kept_and_launched(name, cupy):
     assert (used.launches, used.uploads, used.downloads) == (2, 0, 0)
 
 
+def test_views(cupy):
+    """Rows that are not neighbours, and an address that is no multiple of 16, are copied before they are read."""
+    B, T, H, D = 1, 9, 1, 20
+    whole, dy = to(normal(B, T, 6 * H * D).astype("f4"), "cupy"), to(normal(T, B, H * D).astype("f4"), "cupy")
+    odd = to(normal(1 + B * T * 3 * H * D).astype("f4"), "cupy")[1:].reshape(B, T, 3 * H * D)
+    assert odd.data.ptr % 16
+    for qkv in (whole[:, :, : 3 * H * D], odd):
+        results = []
+        for x, d in ((qkv, dy.transpose(1, 0, 2)), (to(qkv.get(), "cupy"), to(dy.transpose(1, 0, 2).get(), "cupy"))):
+            x = Tensor(x, True)
+            y = ops.causal_attention(x, n_head=H)
+            results.append((y.data.get(), gradients(y, d)[x].get()))
+        for ours, theirs in zip(*results):
+            assert np.array_equal(ours, theirs)
+
+
 def test_empty(cupy):
     y = ops.causal_attention(Tensor(to(np.zeros((0, 5, 12), "f4"), "cupy"), True), n_head=2)
     assert y.shape == (0, 5, 4)
