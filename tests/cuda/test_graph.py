@@ -236,3 +236,9 @@ def test_a_step_of_gpt2_is_at_most_350_launches(kind, dropout, most, cupy, monke
     launches = sum(team.graph.kinds.values())
     print(f"{kind}, dropout {dropout}: {launches} launches", dict(team.graph.kinds.most_common()))
     assert launches <= most
+
+
+def test_what_is_kept_for_every_stream_lies_in_no_graph_s_memory(cupy):
+    """Its pool goes with the training, and cupy frees what is left of it, whoever keeps an array there."""
+    _, _, team = run(CONFIG, WARM_UP + 1)
+    assert team.graph and team.lane.pool.used == 0

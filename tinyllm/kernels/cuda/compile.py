@@ -1,6 +1,7 @@
 """CUDA sources: compiled by cupy at first use, once for each dtype, and launched on the current stream."""
 
 import re
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -106,4 +107,13 @@ def counters(count):
 
 @cache
 def _counters(cupy, device, stream, count):
-    return cupy.zeros(count, "int32")
+    with lasting(cupy):
+        return cupy.zeros(count, "int32")
+
+
+@contextmanager
+def lasting(cupy):
+    """Inside, arrays lie in cupy's own memory, so that they can outlive a graph's: that is freed under whoever keeps
+    an array of it."""
+    with cupy.cuda.using_allocator(cupy.get_default_memory_pool().malloc):
+        yield

@@ -12,6 +12,7 @@ from functools import cache
 from threading import Lock
 
 from ...backend import array_module
+from .compile import lasting
 
 WORKSPACE = 32 << 20  # bytes; what NVIDIA recommends for Hopper
 FULL = 256  # bytes of alignment that cublasLt takes for granted, unless told otherwise
@@ -79,7 +80,8 @@ class Lt:
         self.handle = self.created("Create")
         self.products, self.workspaces, self.said, self.lock = {}, {}, set(), Lock()
         self.host = c_float(0), c_float(1)
-        self.device = cupy.arange(2, dtype="float32")  # 0 and 1 where the GPU reads alpha
+        with lasting(cupy):
+            self.device = cupy.arange(2, dtype="float32")  # 0 and 1 where the GPU reads alpha
 
     def matmul(self, plan, a, b, out, add, vector, alpha):
         with self.lock:  # an operation is told its vector, then it runs
@@ -112,7 +114,8 @@ class Lt:
     def workspace(self, stream):
         """Where kernels that run on a stream keep parts of sums."""
         if stream not in self.workspaces:
-            self.workspaces[stream] = self.cupy.empty(WORKSPACE, "uint8")
+            with lasting(self.cupy):
+                self.workspaces[stream] = self.cupy.empty(WORKSPACE, "uint8")
         return self.workspaces[stream].data.ptr
 
     def prepared(self, plan, alignments, addresses):
