@@ -63,16 +63,17 @@ class Config:
 
     @property
     def flops(self):
-        """Of the matrix products of one step: 2 a weight and token forward, 4 backward, and causal attention's half."""
+        """Of the matrix products of one step: 2 a weight and token forward, 4 backward, and the same for the pairs that
+        causal attention looks at. As tinyllm.models.sizes counts them."""
         weights = 12 * self.n_layer * self.n_embd**2 + self.vocab_size * self.n_embd
-        attention = self.n_layer * self.n_embd * self.block_size
+        attention = self.n_layer * self.n_embd * (self.block_size + 1)
         return 6 * self.tokens * (weights + attention)
 
     @property
     def model_flops(self):
         """Of a step as model FLOPs utilisation counts them (Chowdhery et al. 2022): all of attention, also the half
         that the mask hides."""
-        return self.flops + 6 * self.tokens * self.n_layer * self.n_embd * self.block_size
+        return self.flops + 6 * self.tokens * self.n_layer * self.n_embd * (self.block_size - 1)
 
 
 CONFIGS = {

@@ -18,7 +18,7 @@ def flops(op, shapes):
         return 2 * prod(shapes[0]) * shapes[1][1]
     if op == "causal_attention":
         B, T, C3 = shapes[0]
-        return 2 * B * T * T * C3 // 3  # two products, each half of T · T · C: the future is not looked at
+        return 2 * B * T * (T + 1) * C3 // 3  # two products, each of T (T + 1) / 2 pairs: the future is not looked at
     if op == "linear_cross_entropy":
         return 2 * prod(shapes[0]) * shapes[1][0]
     return 0

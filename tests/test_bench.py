@@ -20,6 +20,8 @@ import reference.training
 import tinyllm
 from benchmarks.bench import CONFIGS, CORES, Config, facts, row, table
 from benchmarks.worker import tinyllm_step, torch_step
+from tinyllm import GPTConfig
+from tinyllm.models.sizes import flops_per_token
 
 BENCH = Path(__file__).parents[1] / "benchmarks" / "bench.py"
 KEYS = {"config", "backend", "peer", "step_ms", "ratio_to_torch_eager", "tokens_per_second", "peak_memory_mb",
@@ -141,9 +143,15 @@ def test_medians_of_the_rounds_and_ratios_within_each():
 def test_the_flops_are_those_of_the_matrix_products():
     """GPT-2 of 1,024 tokens: 6 · (its 124 M weights in products) · 1,024, and attention's lower triangle."""
     weights = 12 * (4 + 8) * 768**2 + 50257 * 768
-    attention = 12 * 12 * (2 * 1024 * 1024 * 64) / 2 * 2 * 3  # L · H · half of T·T·D · two products · 3 passes
+    attention = 12 * 12 * (2 * 64) * (1024 * 1025 / 2) * 2 * 3  # L · H · pairs of D products · two products · 3 passes
     assert CONFIGS["gpt2-1024"].flops == 6 * 1024 * weights + attention
-    assert CONFIGS["gpt2-1024"].model_flops == 6 * 1024 * weights + 2 * attention, "all of T·T, as is the custom"
+    everything = attention * 1024 / 1025 * 2
+    assert CONFIGS["gpt2-1024"].model_flops == 6 * 1024 * weights + everything, "all of T·T, as is the custom"
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_they_are_those_that_the_package_counts(config):
+    assert config.flops == config.tokens * flops_per_token(GPTConfig(**config.sizes))
 
 
 def test_a_line_for_each_configuration_on_a_terminal(tmp_path):

@@ -1,6 +1,6 @@
 """AdamW where the optimizer owns its parameters: long vectors, moved in place.
 
-The same numbers as adamw.py's up to rounding. What differs is where they live, and that nothing is allocated.
+The same numbers as adamw.py's up to rounding. What differs is where they live, and that a step allocates nothing.
 """
 
 import ctypes
