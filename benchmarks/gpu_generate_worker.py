@@ -38,7 +38,7 @@ def torch_tokens(config, prompt, precision, compiled):
     import torch
 
     from benchmarks.gpu.theirs import set_precision, torch_device
-    from reference.generation import greedy_tokens, greedy_tokens_at, next_logits_at
+    from reference.generation import fixed_cache, greedy_tokens, greedy_tokens_at, next_logits_at
     from reference.gpt import GPT, GPTConfig
 
     set_precision(precision)
@@ -46,11 +46,15 @@ def torch_tokens(config, prompt, precision, compiled):
     with torch.device(device):
         model = GPT(GPTConfig(**config.sizes)).to(dtype).eval()
     ids = torch.randint(0, config.vocab_size, (1, prompt), device=device)
-    step = torch.compile(next_logits_at, mode="reduce-overhead", fullgraph=True) if compiled else None
+    step = torch.compile(next_logits_at, mode="reduce-overhead", fullgraph=True, dynamic=False) if compiled else None
+    caches = {}
 
     def tokens(n):
-        found = greedy_tokens_at(model, ids, n, step) if compiled else greedy_tokens(model, ids, n)
-        return (token.item() for token in found)
+        if not compiled:
+            return (token.item() for token in greedy_tokens(model, ids, n))
+        if n not in caches:
+            caches[n] = fixed_cache(model, 1, prompt + n)
+        return (token.item() for token in greedy_tokens_at(model, ids, n, caches[n], step))
 
     return tokens, {"torch": torch.__version__}
 

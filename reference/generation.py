@@ -70,12 +70,16 @@ def attention_at(attn, x, kv, position, seen):
     return attn.c_proj(y.transpose(1, 2).reshape(B, 1, C))
 
 
+def fixed_cache(model, batch_size, length):
+    """A static cache for `next_logits_at`, to be used again and again: a compiled one is compiled for each anew."""
+    cache = torch.zeros_like(static_cache(model, batch_size, length))  # a masked key of nan would still be one
+    torch._dynamo.mark_static_address(cache)  # a CUDA graph writes it where it is
+    return cache
+
+
 @torch.no_grad()
-def greedy_tokens_at(model, ids, max_new_tokens, step=next_logits_at):
-    """`greedy_tokens` by `next_logits_at`, or by what torch.compile made of it."""
-    cache = static_cache(model, ids.size(0), ids.size(1) + max_new_tokens)
-    torch._dynamo.mark_static_address(cache)  # it is written where it is, also by a CUDA graph
-    cache.zero_()  # a masked key of nan would still be one
+def greedy_tokens_at(model, ids, max_new_tokens, cache, step=next_logits_at):
+    """`greedy_tokens` by `next_logits_at`, or by what torch.compile made of it, in a `fixed_cache`."""
     position = torch.tensor([ids.size(1)], device=ids.device)
     token = next_logits(model, ids, cache, 0).argmax(-1, keepdim=True)
     for _ in range(max_new_tokens - 1):
