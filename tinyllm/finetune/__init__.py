@@ -2,8 +2,8 @@
 
     base.py               the model to start from: one that is there, or a small one that learns to write first
     freeze.py             what does not learn
-    lora.py               adapters in place of the weights; adapter_file.py keeps them, as peft does
-    bottleneck.py, soft_prompt.py    two other ways to adapt a frozen model
+    lora.py, bottleneck.py, soft_prompt.py    three ways to adapt a frozen model; adapted.py: the one of --tune
+    adapter_file.py       keeps adapters, as peft does; loading.py finds them and the model that they belong to
     forgetting.py         a second task, and five ways to keep the first; fisher.py says which weights it needs
     batches.py            epochs of texts of like length
     labelled.py           texts with labels, balanced and split
