@@ -45,6 +45,9 @@ def test_arguments_are_what_cupy_passes_on(cupy, fill):
         fill((1,), (32,), (out, 3, np.float32(1)))
     with pytest.raises(ShimError, match="an address outside its array"):
         fill((1,), (32,), (out, np.int32(3000), np.float32(1)))
+    reverse = cupy.RawModule(code=CODE.replace("out[i]", "out[-i]")).get_function("fill")
+    with pytest.raises(ShimError, match="an address outside its array"):
+        reverse((1,), (32,), (out, np.int32(3000), np.float32(1)))
 
 
 def test_memory_is_poison_and_making_it_no_launch(cupy):

@@ -1,4 +1,4 @@
-"""Where the arrays of the stand-in lie: poisoned, and with a page behind them that nobody may touch."""
+"""Where the arrays of the stand-in lie: poisoned, between pages that nobody may touch."""
 
 import ctypes
 import math
@@ -13,16 +13,19 @@ _libc = ctypes.CDLL(None) if os.name == "posix" else None  # elsewhere no kernel
 
 
 def guarded(shape, dtype):
-    """An array of poison: to read or write behind its end is a fault (which the shim tells), not another array's."""
+    """An array of poison that ends where a forbidden page begins, so that an index too large is a fault, which the shim
+    tells; one below 0 may hit what is left of the first page, but nothing that is another's.
+    """
     dtype, shape = np.dtype(dtype), tuple(shape) if np.iterable(shape) else (shape,)
     size = math.prod(shape) * dtype.itemsize
     room = -(-max(size, 1) // ALIGNED) * ALIGNED
     pages = -(-room // mmap.PAGESIZE) * mmap.PAGESIZE
-    memory = mmap.mmap(-1, pages + mmap.PAGESIZE)
+    memory = mmap.mmap(-1, pages + 2 * mmap.PAGESIZE)
     base = np.frombuffer(memory, np.uint8)
-    if _libc:
-        _libc.mprotect(ctypes.c_void_p(base.ctypes.data + pages), ctypes.c_size_t(mmap.PAGESIZE), 0)
-    base = base[pages - room : pages - room + size]
+    for page in (0, mmap.PAGESIZE + pages):
+        if _libc:
+            _libc.mprotect(ctypes.c_void_p(base.ctypes.data + page), ctypes.c_size_t(mmap.PAGESIZE), 0)
+    base = base[mmap.PAGESIZE + pages - room :][:size]
     base[:] = POISON[0]
     return base.view(dtype).reshape(shape)
 
