@@ -95,3 +95,12 @@ def test_a_place_that_cublaslt_cannot_write_to_is_left_to_the_engine(cupy):
     place = Place(cupy.zeros((16, 8), "float32").T, True)
     dx, dweight, dbias = linear_backward_cuda(dy, x, weight, into=(None, place, None))
     assert dweight is not place and dweight.shape == (8, 16) and (place.array.get() == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 8), (2, 0, 8)])
+def test_of_no_rows_nothing_comes_and_the_gradient_is_zero(shape, cupy):
+    x, weight, bias = (cupy.ones(s, "float32") for s in (shape, (8, 3), (3,)))
+    y, saved = linear_forward_cuda(x, weight, bias)
+    dx, dweight, dbias = linear_backward_cuda(y, *saved)
+    assert y.shape == (*shape[:-1], 3) and dx.shape == shape
+    assert (dweight.get() == 0).all() and (dbias.get() == 0).all()

@@ -28,8 +28,9 @@ sizes = st.one_of(st.integers(1, 9), st.sampled_from([16, 24, 33, 64]))
 
 def laid(shape, layout, dtype, seed):
     """A (…, R, C) array of normal numbers in one of the layouts that are read as they lie there."""
-    if layout == "transposed":
-        return laid((*shape[:-2], *shape[:-3:-1]), "rows", dtype, seed).swapaxes(-1, -2)
+    if layout.endswith("transposed"):
+        as_it_lies = "part of more" if layout.startswith("part") else "rows"
+        return laid((*shape[:-2], *shape[:-3:-1]), as_it_lies, dtype, seed).swapaxes(-1, -2)
     numbers = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
     if layout == "rows":
         return numbers
@@ -50,7 +51,7 @@ def beside(x, n):
     return np.lib.stride_tricks.as_strided(x[..., -1:]._host, (*x.shape[:-1], n + 1), x.strides)[..., 1:]
 
 
-LAYOUTS = ["rows", "transposed", "part of more"]
+LAYOUTS = ["rows", "transposed", "part of more", "part of more, transposed"]
 
 
 @st.composite

@@ -115,6 +115,8 @@ def product(a, b, out=None, *, add=False, bias=None, sums=None, alpha=None):
     vector, epilogue = (bias, BIAS) if bias is not None else (sums, BIAS_GRADIENT if sums is not None else DEFAULT)
     if vector is not None and (vector.shape, vector.dtype) != (out.shape[-1:], out.dtype):
         raise ValueError(f"products: a bias of {vector.shape} {vector.dtype} for {out.shape} {out.dtype}")
+    if 0 in (*a.shape, *b.shape):  # cublasLt knows no empty matrices
+        return _of_nothing(out, add, bias, sums)
     call = plan(a, b, out, epilogue=epilogue, device_alpha=alpha is not None, policy=precision.current())
     if not matmul(call, a, b, out, add=add, vector=vector, alpha=alpha):  # without the vector, which is for us then
         matmul(call._replace(epilogue=DEFAULT), a, b, out, add=add, alpha=alpha)
@@ -122,6 +124,17 @@ def product(a, b, out=None, *, add=False, bias=None, sums=None, alpha=None):
             add_bias(out, bias)
         else:
             sum_rows(b, sums)
+    return out
+
+
+def _of_nothing(out, add, bias, sums):
+    """A product of no rows, or a sum of no numbers."""
+    if not add:
+        out[...] = 0
+    if bias is not None:
+        out += bias
+    if sums is not None:
+        sums[...] = 0
     return out
 
 
