@@ -8,7 +8,9 @@ from safetensors.numpy import load_file
 from tinyllm import GPT, GPTConfig, precision
 from tinyllm.autograd import gradients
 from tinyllm.cli.app import main
+from tinyllm.finetune.classify_config import ClassifyConfig
 from tinyllm.finetune.config import TuneConfig
+from tinyllm.finetune.instruct_config import InstructConfig
 from tinyllm.models.sizes import training_memory
 from tinyllm.observe import plain_ops
 from tinyllm.training.config import TrainConfig, read_toml
@@ -58,6 +60,13 @@ def test_it_holds_inside_and_not_outside():
 def test_a_configuration_that_cannot_be_is_refused(config, settings, message):
     with pytest.raises(ValueError, match=message):
         config(**settings)
+
+
+def test_bfloat16_is_for_losses_that_are_the_model_s():
+    assert InstructConfig(precision="bf16", backend="cupy").precision == "bf16"
+    with pytest.raises(ValueError, match="--precision bf16 is for train and finetune instruct: .* choose tf32 or fp32"):
+        ClassifyConfig(precision="bf16", backend="cupy")
+    assert ClassifyConfig(precision="tf32", backend="cupy").precision == "tf32"
 
 
 def test_a_configuration_comes_back_from_its_file(tmp_path):

@@ -19,6 +19,8 @@ WAYS = {  # what may learn: {flag that belongs to it: its value where none is gi
 
 @dataclass(frozen=True)
 class TuneConfig(Settings):
+    bfloat16 = False  # whether the loss of the method is the model's own, which bfloat16 activations may reach
+
     data: str | None = None
     "File to learn from."
     model: str | None = None
@@ -78,6 +80,9 @@ class TuneConfig(Settings):
         self._require("graph", self.graph in ("on", "off"), "on or off")
         self._require("dtype", self.dtype in ("float32", "float64"), "float32 or float64")
         check_precision(self.precision, self.backend, self.dtype)
+        if self.precision == "bf16" and not self.bfloat16:
+            raise ValueError("--precision bf16 is for train and finetune instruct: the losses of other methods are "
+                             "float32 throughout; choose tf32 or fp32")
 
     @property
     def rows(self):

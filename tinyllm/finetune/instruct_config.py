@@ -7,6 +7,8 @@ from .config import AdaptableConfig
 
 @dataclass(frozen=True)
 class InstructConfig(AdaptableConfig):
+    bfloat16 = True
+
     data: str | None = None
     "JSON or JSONL file: instruction/output, messages, conversations, prompt/completion; by default tasks on words."
     template: str = "chat"
