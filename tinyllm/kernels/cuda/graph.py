@@ -10,11 +10,11 @@ class Lane:
     to lie there. An array that was made in `memory` must not outlive the work, but for one that was made before it.
     """
 
-    def __init__(self):
+    def __init__(self, stream=None):
         import cupy
 
         self.cuda = cupy.cuda
-        self.stream = self.cuda.Stream(non_blocking=True)  # a blocking one would wait for the default stream
+        self.stream = stream or self.cuda.Stream(non_blocking=True)  # a blocking one would wait for the default stream
         self.pool = self.cuda.MemoryPool()
 
     def __enter__(self):

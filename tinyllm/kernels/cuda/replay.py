@@ -1,10 +1,23 @@
 """A function that always starts the same kernels: as it is the first time, then captured, and from then on replayed."""
 
 import logging
+from functools import cache
 
 from .graph import Lane
 
 LOG = logging.getLogger("tinyllm")
+
+
+def stream():
+    """The stream to capture on, the same for all: what kernels keep for each stream is kept once."""
+    import cupy
+
+    return _stream(cupy, cupy.cuda.runtime.getDevice())
+
+
+@cache
+def _stream(cupy, device):
+    return cupy.cuda.Stream(non_blocking=True)
 
 
 class Replay:
@@ -15,7 +28,8 @@ class Replay:
     """
 
     def __init__(self, run, name):
-        self.run, self.name, self.lane, self.graph, self.warm, self.why_not = run, name, Lane(), None, False, None
+        self.run, self.name, self.lane = run, name, Lane(stream())
+        self.graph, self.warm, self.why_not = None, False, None
 
     def __call__(self):
         if not self.warm:
