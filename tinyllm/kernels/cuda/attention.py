@@ -91,7 +91,7 @@ def tiles_for(D, dtype, cores, dropout):
     if not cores:
         rows, cols = (4, 32) if wide else (8, 64)
         return Tiles(*head, 0, dropout, rows, rows, cols, STAGES=1, BLOCKS=2)
-    spare = half and not wide and not dropout
+    spare = half and not wide and not dropout and head[1]
     rows, cols = 2 if wide or dropout else 4, 32 if wide + (dropout > 0) > half else 64
     return Tiles(*head, 1, dropout, rows, 2, cols, STAGES=1 if wide and not half else 2, BLOCKS=3 if spare else 2)
 
