@@ -154,6 +154,17 @@ def test_one_product_is_one_launch_and_may_be_captured(cupy):
     assert (out.get() == 34).all()
 
 
+def test_one_plan_serves_other_arrays(cupy):
+    """What was set up holds no address: neither of the matrices nor of the vector."""
+    for number in (1.0, 2.0, 3.0):
+        a, bias = cupy.full((8, 16), number, "float32"), cupy.full(8, 10 * number, "float32")
+        sums = cupy.empty(8, "float32")
+        assert (product(a, a.T, bias=bias).get() == 16 * number**2 + 10 * number).all()
+        product(a.T, a[:, :8], sums=sums)
+        assert (sums.get() == 8 * number).all()
+    assert len(cublaslt._lt(cupy, cublaslt.library, 0).products) == 2
+
+
 def test_an_address_less_aligned_has_a_plan_of_its_own(cupy):
     memory = cupy.zeros(1024, "float32")
     out = cupy.ones((8, 8), "float32")
