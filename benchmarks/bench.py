@@ -169,12 +169,12 @@ def bench(config_name, flags):
             library = Library(name, config_name, argument, flags.threads, WORKERS[flags.backend])
             libraries.append(stack.enter_context(library))
             libraries[-1].warm_up()
+        for library in libraries:  # now: what finds the GEMM rate holds memory of its own
+            library.measure_memory(flags.backend)
         for _ in range(flags.rounds):
             for library in libraries:
                 library.measure()
             rates.append(libraries[0].ask("gemm"))
-        for library in libraries:
-            library.measure_memory(flags.backend)
     eager = next((library for library in libraries if library.name == "torch-eager"), None)
     return [row(config_name, flags, library, eager, statistics.median(rates)) for library in libraries]
 

@@ -11,7 +11,7 @@ from ...places import Place
 from .arena import empty
 
 BLOCK = 1 << 16  # numbers of each array that are worked on together
-PART = 1 << 20  # numbers of a gradient that are made before they are added to what is there
+PART = 1 << 22  # numbers of a gradient that are made before they are added to what is there: mostly all, in one product
 _threads = ContextVar("tinyllm.op_threads", default=1)
 
 
