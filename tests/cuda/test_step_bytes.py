@@ -1,5 +1,9 @@
 """The model of bytes against what a captured step gives its kernels; the products against the planner's shapes."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -55,3 +59,9 @@ def test_its_flops_are_those_of_the_package():
     attention = 6 * 12 * 2 * 768 * (s.T + 1) / 2  # which the backward computes once more in part
     assert products == pytest.approx(s.N * (flops_per_token(config) - attention), rel=1e-6)
     assert sum("all " in line for line in table(s, 4.3, 790)) == 1
+
+
+def test_the_committed_table_is_the_command_s():
+    root = Path(__file__).parents[2]
+    said = subprocess.run([sys.executable, "benchmarks/step_bytes.py"], cwd=root, capture_output=True, text=True)
+    assert said.stdout == (root / "benchmarks/results/step-bytes.txt").read_text(encoding="utf-8")
