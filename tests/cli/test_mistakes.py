@@ -187,7 +187,7 @@ def test_shares_are_below_one(flag, value):
         (f"{NEW} --n-embd 100 --n-head 12 --dry-run", "choose 96 or 108"),
         (f"{NEW} --block-size 192", "the validation text, the last tenth of 1,920 characters, has 192: too few for a "
                                     "window of --block-size 192; give a longer text, or a smaller block"),
-        (f"{NEW} --n-embd 10000000", "a step of this model (4,800,001,330,000,000 parameters) needs about 9"),
+        (f"{NEW} --n-embd 10000000", "a step of this model (4,800,001,330,000,000 parameters) needs about 7"),
         (f"{NEW} --n-layer 10000000000000", "choose a smaller --batch-size"),
         (f"{NEW} --n-layer 99999999999999999999999999", "GB, this machine has"),
         (f"{NEW} --batch-size 10000000000", "(and more --gradient-accumulation), --block-size, --n-embd or --n-layer"),
