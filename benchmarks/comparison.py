@@ -9,10 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
-MEASURED = ("bench-cpu-kernels.json", "bench-cpu-kernels-gpt2.json")
+MEASURED = RESULTS / "bench-cpu-kernels.json"
 EAGER = "torch-eager"
 PANELS = {"step_ms": ("time of a step", "{:,.0f} ms"), "peak_memory_mb": ("peak memory, all processes", "{:,.0f} MB")}
-COLORS = {"tinyllm": "#2563eb", EAGER: "#9ca3af", "torch-tuned": "#d97706"}
+COLORS = {"tinyllm": "#2563eb", EAGER: "#9ca3af", "torch-tuned": "#d97706", "torch-compile": "#9333ea"}
 SCHEMES = {"light": ("#1f2328", "white"), "dark": ("#e6edf3", "#0d1117")}  # ink and paper
 
 
@@ -70,7 +70,7 @@ def bars(axes, grouped, form):
 
 
 def main(folder=RESULTS):
-    rows = [row for name in MEASURED for row in json.loads((RESULTS / name).read_text("utf-8"))]
+    rows = json.loads(MEASURED.read_text("utf-8"))
     try:
         for scheme, (ink, paper) in SCHEMES.items():
             draw(rows, folder / f"comparison-{scheme}.svg", ink, paper)
