@@ -15,7 +15,7 @@ from itertools import count
 from typing import NamedTuple
 
 from .arguments import NUMBERS, as_floats, describe, tensors_of
-from .backend import array_module, backend_of, is_array, is_float
+from .backend import array_module, backend_of, dtype_name, is_array, is_float
 from .observe import MODE
 from .places import Place, place_of
 from .rounding import rounded_pair
@@ -76,13 +76,13 @@ class Op:
 
     def pair_for(self, x, dtype=None):
         """What runs where x is the first array and the floats are of dtype, as x if not said: a kernel, or the op."""
-        name = (x.dtype if dtype is None else dtype).name
+        name = dtype_name(x.dtype if dtype is None else dtype)
         return self.kernel_for(x, name) or (self.rounded if name == "bfloat16" else self)
 
     def kernel_for(self, x, dtype=None):
         """The kernel that runs where x is the first array, or None; dtype: the name of the floats', if not x's."""
         kernel = self.kernels.get(backend_of(x.data)) if self.kernels and MODE.get().kernels else None
-        return kernel if kernel and (kernel.dtypes is None or (dtype or x.dtype.name) in kernel.dtypes) else None
+        return kernel if kernel and (kernel.dtypes is None or (dtype or dtype_name(x.dtype)) in kernel.dtypes) else None
 
     @cached_property
     def rounded(self):

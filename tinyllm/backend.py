@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 
 import numpy as np
 
@@ -29,7 +30,13 @@ def backend_of(x):
 
 def is_float(dtype):
     """Whether a dtype is of floating-point numbers; numpy does not know that bfloat16 (of ml_dtypes) is."""
-    return dtype.kind == "f" or dtype.name == "bfloat16"
+    return dtype.kind == "f" or dtype_name(dtype) == "bfloat16"
+
+
+@cache
+def dtype_name(dtype):
+    """dtype.name, which numpy makes anew each time it is asked for: longer than a small op takes."""
+    return dtype.name
 
 
 def dtype_of(name):
