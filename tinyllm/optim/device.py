@@ -8,13 +8,11 @@ import math
 
 import numpy as np
 
-from ..autograd import gradients
 from ..backend import array_module, backend_of, is_array
 from ..kernels.cuda.adamw import ALIGN, STRETCH, adamw, blocks, gradient_norm
 from ..kernels.cuda.memory import Upload, pinned
 from ..observe import MODE
-from ..places import Place
-from .adamw import AdamW
+from .gradients import PlacedAdamW
 from .optimizer import plain_numbers
 
 DTYPES = ("float32", "bfloat16")
@@ -26,7 +24,7 @@ def fits_a_gpu(params):
     return len(dtypes) == 1 and dtypes <= set(DTYPES)
 
 
-class DeviceAdamW(AdamW):
+class DeviceAdamW(PlacedAdamW):
     """AdamW on a GPU. Gradients, m and v are views of three vectors; so are the parameters themselves, of a fourth.
 
     Parameters of bfloat16 are views of a fifth one, p rounded: p itself, `master`, is float32, as are gradients, m
@@ -98,29 +96,8 @@ class DeviceAdamW(AdamW):
 
     # gradients
 
-    def backward(self, loss, dy=None):
-        """Add dloss/dp to the gradient of every parameter, each share as it comes: no second copy of them is made."""
-        if MODE.get().observers:
-            super().backward(loss, dy)
-        else:
-            gradients(loss, dy, self)
-
-    def place(self, p):
-        """Where a kernel may add the gradient of p itself."""
-        if p.grad is not None:
-            return Place(p.grad, True)
-        return Place(self.grads[p], False) if p in self.grads else None
-
-    def take(self, p, share):
-        """p.grad ← p.grad + share, or what `place` gave, where the share is in it already."""
-        if isinstance(share, Place):
-            p.grad = share.array
-        elif p.grad is not None:
-            p.grad += share
-        elif p not in self.grads:  # no parameter of this optimizer
-            p.grad = share.copy()
-        else:
-            p.grad = self._taken(p, share)
+    def room(self, p):
+        return self.grads.get(p)
 
     def _taken(self, p, grad):
         self.grads[p][...] = grad

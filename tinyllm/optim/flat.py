@@ -11,17 +11,16 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 
-from ..autograd import gradients
 from ..backend import backend_of
 from ..observe import MODE
-from ..places import ALONE, Place
-from .adamw import AdamW
+from ..places import ALONE
+from .gradients import PlacedAdamW
 from .optimizer import plain_numbers
 
 BLOCK = 1 << 17  # numbers that are moved together: smaller ones cost threads more to take turns than the cache saves
 
 
-class FlatAdamW(AdamW):
+class FlatAdamW(PlacedAdamW):
     """AdamW on numpy. Parameters, m and v are views of three vectors, group after group.
 
     A step writes to the vectors themselves. Where somebody else still sees one (an array that was kept, a graph that
@@ -80,28 +79,8 @@ class FlatAdamW(AdamW):
 
     # gradients
 
-    def backward(self, loss, dy=None):
-        """Add dloss/dp to the gradient of every parameter, each share as it comes: no second copy of them is made."""
-        if MODE.get().observers:
-            super().backward(loss, dy)
-        else:
-            gradients(loss, dy, self)
-
-    def place(self, p):
-        """Where a kernel may add the gradient of p itself."""
-        if p.grad is not None:
-            return Place(p.grad, True)
-        return Place(self.empty(p.shape, p.dtype), False) if p in self.p.views else None
-
-    def take(self, p, share):
-        """p.grad ← p.grad + share, or what `place` gave, where the share is in it already."""
-        if isinstance(share, Place):
-            p.grad = share.array
-        elif p.grad is not None:
-            p.grad += share
-        else:
-            p.grad = self.empty(p.shape, p.dtype)
-            p.grad[...] = share
+    def room(self, p):
+        return self.empty(p.shape, p.dtype) if p in self.p.views else None
 
     def clip(self, max_norm):
         """The joint length of all gradients; the next step takes them times min(1, max_norm / (norm + 1e-6))."""
