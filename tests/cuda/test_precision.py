@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tests.command_line import runner
 from tinyllm import GPT, GPTConfig, precision
 from tinyllm.autograd import gradients
-from tinyllm.cli.app import main
 from tinyllm.finetune.classify_config import ClassifyConfig
 from tinyllm.finetune.config import TuneConfig
 from tinyllm.finetune.instruct_config import InstructConfig
@@ -25,16 +25,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     (tmp_path / "cats.txt").write_text("the cat sat on the mat\n" * 20)
-
-    def run(*arguments):
-        code = 0
-        try:
-            main(arguments)
-        except SystemExit as error:
-            code = error.code or 0
-        return code, *capsys.readouterr()
-
-    return run
+    return runner(capsys)
 
 
 # the policy

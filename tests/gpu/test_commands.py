@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.command_line import runner
 from tinyllm import Tensor
 from tinyllm.backend import card, product_error, require
-from tinyllm.cli.app import main
 
 TRAIN = ("--data=cats.txt --n-layer=1 --n-head=1 --n-embd=8 --block-size=8 --batch-size=2 --max-iters=6 "
          "--eval-interval=3 --warmup-iters=1").split()  # fmt: skip
@@ -48,16 +48,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def run(capsys):
     """Run a command: (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        code = 0
-        try:
-            main(arguments)
-        except SystemExit as error:
-            code = error.code or 0
-        return code, *capsys.readouterr()
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture
